@@ -1,0 +1,2 @@
+console.error('provision: not yet');
+process.exitCode = 2;
