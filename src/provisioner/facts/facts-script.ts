@@ -1,0 +1,63 @@
+import {HOST_STATE_PATH} from '../host-state/host-state.ts';
+
+/** Commands that the remote side needs (DESIGN 6): coreutils, util-linux, procps, kmod, systemd. */
+const COMMANDS = [
+  'awk',
+  'base64',
+  'chmod',
+  'cut',
+  'flock',
+  'grep',
+  'gzip',
+  'head',
+  'ip',
+  'modprobe',
+  'mktemp',
+  'mount',
+  'sed',
+  'sha256sum',
+  'sort',
+  'stat',
+  'systemctl',
+  'tar',
+  'uname',
+];
+
+const STATE_BYTES_MAX = 1_048_576;
+
+/** One round trip: everything the planning needs to know, as `key<TAB>value` lines. */
+export const FACTS_SCRIPT = `
+export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+p() { printf '%s\\t%s\\n' "$1" "$2"; }
+p hostname "$(uname -n)"
+p kernel "$(uname -r)"
+p arch "$(uname -m)"
+[ ! -r /etc/os-release ] || sed -n 's/^\\(ID\\|ID_LIKE\\|VERSION_ID\\|PRETTY_NAME\\)=/os\\t\\1=/p' /etc/os-release
+read -r v < /etc/machine-id && p machine-id "$v"
+read -r v < /proc/sys/kernel/random/boot_id && p boot-id "$v"
+p cpus "$(nproc)"
+awk '/^MemTotal:/ {printf "memory-kib\\t%s\\n", $2}' /proc/meminfo
+tail -n +2 /proc/swaps | awk '{printf "swap\\t%s\\n", $1}'
+p cgroup "$(stat -f -c %T /sys/fs/cgroup)"
+p clock "$(date +%s)"
+[ ! -d /run/systemd/system ] || p systemd yes
+! command -v apt-get >/dev/null || p package-manager apt
+for c in ${COMMANDS.join(' ')}; do command -v "$c" >/dev/null || p missing "$c"; done
+awk 'FNR > 1 && $4 == "0A" {split($2, a, ":"); print "port-hex\\t" a[2]}' /proc/net/tcp /proc/net/tcp6 2>/dev/null | sort -u
+ip -o -4 addr show | awk '{split($4, a, "/"); print "address\\t" a[1]}'
+for d in / /var/lib /usr/local/bin; do p free "$d $(stat -f -c '%a %S' "$d" 2>/dev/null)"; done
+[ ! -r /etc/resolv.conf ] || awk '$1 == "nameserver" {print "nameserver\\t" $2}' /etc/resolv.conf
+for s in /run/containerd/containerd.sock /run/crio/crio.sock /run/docker.sock /run/slipway/cri.sock; do [ ! -S "$s" ] || p runtime-socket "$s"; done
+[ ! -f /etc/kubernetes/kubelet.conf ] || p kubelet-conf yes
+[ ! -f /etc/kubernetes/admin.conf ] || p admin-conf yes
+for f in /etc/kubernetes/manifests/*.yaml; do [ ! -f "$f" ] || p manifest "\${f##*/}"; done
+[ -z "$(ls -A /var/lib/etcd 2>/dev/null)" ] || p etcd-data yes
+if [ -S /run/containerd/containerd.sock ] && command -v ctr >/dev/null; then
+  if ctr -n k8s.io images ls -q 2>/dev/null > /run/slipway-images.$$; then p images yes; sed 's/^/image\\t/' /run/slipway-images.$$; fi
+  rm -f /run/slipway-images.$$
+fi
+if [ -f ${HOST_STATE_PATH} ]; then
+  if [ "$(stat -c %s ${HOST_STATE_PATH})" -le ${STATE_BYTES_MAX} ]; then p state "$(base64 -w0 < ${HOST_STATE_PATH})"; else p state too-large; fi
+fi
+:
+`.trim();

@@ -1,0 +1,11 @@
+import type {ResourceId} from '../role/resource.ts';
+
+/** One thing that a run would do to a host. */
+export interface Change {
+  readonly id: ResourceId;
+  readonly action: 'create' | 'update' | 'remove' | 'restart' | 'run';
+  /** One line for a person, e.g. `mode 644 → 600`. */
+  readonly summary: string;
+  /** Unified diff of text, when there is text to compare. */
+  readonly diff?: string;
+}

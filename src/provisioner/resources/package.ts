@@ -1,0 +1,40 @@
+import {sha256Hex} from '#shared/digest';
+import type {PackageResource} from '../role/resource.ts';
+import {quote} from '../transport/quote.ts';
+import type {ResourceKind} from './kind.ts';
+
+/** Packages of apt; all of a phase are installed by one call (see `apply-script.ts`). */
+export const packageKind: ResourceKind<PackageResource> = {
+  digest: ({name}) => sha256Hex(name),
+
+  diff({name}, {probe}) {
+    if (probe.packages.has(name)) return undefined;
+    return {id: `package:${name}`, action: 'create', summary: 'install'};
+  },
+
+  apply: ({name}) => installPackages([name]),
+
+  // What came with it goes with it, unless something else needs it now; apt decides.
+  remove: (name, {installed = [name]}) =>
+    `DEBIAN_FRONTEND=noninteractive apt-get -qq purge ${quote(installed)} </dev/null >/dev/null`,
+};
+
+const LOCK_WAIT_SECONDS = 120; // another apt may be at work, e.g. unattended-upgrades
+
+/** Installs packages and prints `installed <name>` for every package that came with them. */
+export function installPackages(names: readonly string[]): string {
+  const apt = `DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=${LOCK_WAIT_SECONDS} -o Dpkg::Use-Pty=0`;
+  return [
+    'before=$(packages_now)',
+    // Lists are fetched only when the present ones do not know the packages.
+    `${apt} install --no-install-recommends -y ${quote(names)} </dev/null >/dev/null 2>&1 || {`,
+    `  ${apt} update </dev/null >&2`,
+    `  ${apt} install --no-install-recommends -y ${quote(names)} </dev/null >&2`,
+    '}',
+    'for name in $(packages_now); do case "',
+    '$before',
+    '" in *"',
+    '$name',
+    '"*) ;; *) printf "installed\\t%s\\n" "$name" ;; esac; done',
+  ].join('\n');
+}

@@ -1,0 +1,28 @@
+/**
+ * Functions that every script of `apply` may call. A script runs with `set -eu`; `at ID` tells
+ * which resource is being made, so that a failure can name it.
+ */
+export const APPLY_PRELUDE = `
+set -eu
+umask 022
+export LC_ALL=C
+at() { printf 'at\\t%s\\n' "$1"; }
+# put PATH MODE: standard input, base64, becomes the file; readers see the old or the new one.
+put() {
+  mkdir -p "\${1%/*}"
+  part="\${1%/*}/.slipway.\${1##*/}"
+  ( umask 077; base64 -d > "$part" ) || { rm -f "$part"; return 1; }
+  chmod "$2" "$part"
+  chown 0:0 "$part"
+  sync "$part"
+  mv -f "$part" "$1"
+}
+reload_units() { [ -n "\${reloaded:-}" ] || systemctl daemon-reload; reloaded=1; }
+packages_now() { dpkg-query -W -f='\${Package}\\t\${db:Status-Status}\\n' | sed -n 's/\\tinstalled$//p' | sort -u; }
+`.trim();
+
+/** A here-document that feeds `text` as base64 to `command`. */
+export function heredoc(command: string, text: string): string {
+  const lines = Buffer.from(text).toString('base64').replaceAll(/(.{76})/g, '$1\n').trimEnd();
+  return `${command} <<'__SLIPWAY__'\n${lines}\n__SLIPWAY__`;
+}

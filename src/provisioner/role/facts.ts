@@ -1,0 +1,39 @@
+/** What one round trip found out about a host, before anything is planned. */
+export interface Facts {
+  readonly hostname: string;
+  readonly os: {readonly id: string; readonly idLike: readonly string[]; readonly version: string};
+  readonly prettyName: string;
+  readonly kernel: string;
+  readonly arch: 'amd64' | 'arm64' | undefined; // undefined: another machine type
+  readonly machineId: string;
+  readonly bootId: string;
+  readonly cpuCount: number;
+  readonly memoryBytes: number;
+  readonly swapDevices: readonly string[];
+  readonly cgroupVersion: 1 | 2;
+  /** Seconds since 1970 on the host when the script ran. */
+  readonly clockSeconds: number;
+  readonly systemd: boolean;
+  readonly packageManager: 'apt' | undefined;
+  /** Commands of the remote side that are missing. */
+  readonly missingCommands: readonly string[];
+  /** Listening TCP ports below 32768, sorted. */
+  readonly listeningPorts: readonly number[];
+  /** IPv4 addresses of the host, without prefix length. */
+  readonly addresses: readonly string[];
+  readonly freeBytes: Readonly<Record<string, number>>; // by path: /, /var/lib, /usr/local/bin
+  /** Name servers in /etc/resolv.conf that are not loopback. */
+  readonly hasUpstreamDns: boolean;
+  readonly existing: Existing;
+}
+
+/** Traces of a cluster or a container runtime, ours or not. */
+export interface Existing {
+  readonly runtimeSockets: readonly string[]; // of containerd, CRI-O, Docker
+  readonly kubeletConf: boolean; // /etc/kubernetes/kubelet.conf
+  readonly adminConf: boolean;
+  readonly manifests: readonly string[]; // file names under /etc/kubernetes/manifests
+  readonly etcdData: boolean; // /var/lib/etcd is there and not empty
+  /** References in the runtime's image store; undefined when the runtime does not answer. */
+  readonly images: readonly string[] | undefined;
+}
