@@ -1,0 +1,96 @@
+import {createWriteStream} from 'node:fs';
+import {lstat, mkdir, readdir, readlink} from 'node:fs/promises';
+import {join} from 'node:path';
+import {pipeline} from 'node:stream/promises';
+import {CodedError} from '#shared/errors';
+import {hasCommand, run} from '#shared/local-process';
+import type {Component, DebianRecipe, FileName} from '../catalogue.ts';
+import type {ArtifactsErrorCode} from '../errors.ts';
+import {type TarEntry, tarStream} from '../images/tar.ts';
+import {ensureAptPackages, lastLines} from '../prerequisites.ts';
+import type {SourceOptions} from './source.ts';
+
+const EXTRACT_TIMEOUT_MS = 10 * 60_000;
+
+/**
+ * Unpacks Debian packages with what they depend on (no script of theirs is run), keeps what the
+ * recipe keeps, and writes it as one tar whose bytes depend on the packages alone.
+ *
+ * @throws CodedError ERR_BUILD_FAILED when the packages cannot be had
+ */
+export async function extractDebian(
+  job: {readonly component: Component; readonly recipe: DebianRecipe; readonly folder: string},
+  {arch, signal, onProgress}: SourceOptions,
+): Promise<Readonly<Partial<Record<FileName, string>>>> {
+  const {component, recipe, folder} = job;
+  await ensureAptPackages(recipe.aptPackages, {signal, onProgress});
+  const root = join(folder, 'root');
+  await mkdir(root);
+  const include = `--include=${recipe.include.join(',')}`;
+  const options = ['--variant=extract', '--format=directory', `--architectures=${arch}`, include];
+  const argv = ['mmdebstrap', ...options, recipe.suite, root, ...(await debianMirror(signal))];
+  const {exitCode, stderr} = await run(argv, {
+    signal,
+    cwd: folder,
+    env: {LC_ALL: 'C', SOURCE_DATE_EPOCH: '0'},
+    timeoutMs: EXTRACT_TIMEOUT_MS,
+  });
+  if (exitCode !== 0) throw extractFailure(component, recipe, stderr);
+  const output = join(folder, `${recipe.file}.tar`);
+  await pipeline(tarStream(await selectEntries(root, recipe)), createWriteStream(output));
+  return {[recipe.file]: output};
+}
+
+/** The kept files of an unpacked root and the recipe's links, as members of an archive. */
+export async function selectEntries(
+  root: string,
+  {keep, drop, links}: Pick<DebianRecipe, 'keep' | 'drop' | 'links'>,
+): Promise<readonly TarEntry[]> {
+  const entries: TarEntry[] = [];
+  const dropped = drop.map(pathPattern);
+  const visit = async (path: string): Promise<void> => {
+    if (dropped.some(pattern => pattern.test(path))) return;
+    const full = join(root, path);
+    const stats = await lstat(full);
+    const mode = stats.mode & 0o777;
+    if (stats.isSymbolicLink()) {
+      entries.push({kind: 'link', path, target: await readlink(full)});
+    } else if (stats.isFile()) {
+      entries.push({kind: 'file', path, mode, sizeBytes: stats.size, content: full});
+    } else if (stats.isDirectory()) {
+      entries.push({kind: 'directory', path, mode});
+      for (const name of await readdir(full)) await visit(`${path}/${name}`);
+    }
+  };
+  for (const path of keep) await visit(path);
+  for (const [path, target] of Object.entries(links)) entries.push({kind: 'link', path, target});
+  return entries;
+}
+
+/** The mirror that this machine itself uses for Debian; none leaves the choice to mmdebstrap. */
+async function debianMirror(signal: AbortSignal): Promise<readonly string[]> {
+  if (!hasCommand('apt-get')) return [];
+  const {stdout} = await run(['apt-get', 'indextargets', '--format', '$(REPO_URI)'], {signal});
+  return stdout
+    .split('\n')
+    .filter(uri => /^https?:\/\/.*\/debian\/$/.test(uri))
+    .slice(0, 1);
+}
+
+function pathPattern(text: string): RegExp {
+  const escaped = text.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll('*', '[^/]*');
+  return new RegExp(`^${escaped}$`);
+}
+
+function extractFailure(
+  {name}: Component,
+  {include, suite}: DebianRecipe,
+  stderr: string,
+): CodedError<ArtifactsErrorCode> {
+  const packages = include.join(', ');
+  return new CodedError(
+    'ERR_BUILD_FAILED',
+    `${name}: mmdebstrap could not unpack ${packages} of Debian ${suite}\n${lastLines(stderr)}`,
+    {hint: 'check that apt on this machine can fetch from a Debian mirror ("apt-get update")'},
+  );
+}
