@@ -3,7 +3,7 @@ import type {Change} from '../resources/change.ts';
 import type {DiffInput} from '../resources/kind.ts';
 import {diffResource, digestResource} from '../resources/kinds.ts';
 import type {HostProbe} from '../resources/probe.ts';
-import {type Resource, type ResourceId, resourceId} from '../role/resource.ts';
+import {type Resource, type ResourceId, resourceId, type UnitResource} from '../role/resource.ts';
 
 /** The resources that one phase makes on one host. */
 export interface PhaseResources {
@@ -26,6 +26,8 @@ export interface PhasePlan {
 export interface HostPlan {
   readonly host: string;
   readonly phases: readonly PhasePlan[];
+  /** Every unit of the host, by name. */
+  readonly units: ReadonlyMap<string, UnitResource>;
   readonly input: DiffInput;
 }
 
@@ -55,7 +57,10 @@ export function planHost(
     }),
   }));
   const removals = planRemovals(state, new Set(digests.keys()));
-  return {host, phases: [...phases, {phase: REMOVAL_PHASE, changes: removals}], input};
+  const units = new Map(
+    all.flatMap(resource => (resource.kind === 'unit' ? [[resource.name, resource]] : [])),
+  );
+  return {host, phases: [...phases, {phase: REMOVAL_PHASE, changes: removals}], units, input};
 }
 
 /** What we made once and no role asks for now: units first, then the newest-named paths. */

@@ -156,7 +156,7 @@ export function parseProbe(output: string): HostProbe {
       case 'unit': {
         const [name, text = ''] = splitOnce(key, '=');
         if (name === '') endUnit();
-        else unit.set(name, text);
+        const [name = "", text = ""] = splitOnce(key, "=");
         break;
       }
       case '':

@@ -23,5 +23,7 @@ export interface RoleInput {
 /** A pure function from cluster, host and facts to what the host must have. */
 export interface Role {
   readonly name: string;
+  /** Names of the artifacts that it asks for, so that they are there before anything is planned. */
+  readonly artifacts?: readonly string[];
   readonly resources: (input: RoleInput) => readonly Resource[];
 }

@@ -1,0 +1,76 @@
+import type {Role, RoleInput} from '../../src/provisioner/role/role.ts';
+import {type Resource, resourceId} from '../../src/provisioner/role/resource.ts';
+import {PAUSE_IMAGE} from '../../src/provisioner/role/images.ts';
+
+/** Where each program goes, by artifact name. */
+const PROGRAMS: Readonly<Record<string, string>> = {
+  containerd: '/usr/local/bin/containerd',
+  'containerd-shim-runc-v2': '/usr/local/bin/containerd-shim-runc-v2',
+  ctr: '/usr/local/bin/ctr',
+  runc: '/usr/local/bin/runc',
+  'cni-bridge': '/opt/cni/bin/bridge',
+  'cni-flannel': '/opt/cni/bin/flannel',
+  'cni-host-local': '/opt/cni/bin/host-local',
+  'cni-loopback': '/opt/cni/bin/loopback',
+  'cni-portmap': '/opt/cni/bin/portmap',
+};
+
+const UNIT_FILE = '/etc/systemd/system/containerd.service';
+const CONFIG_FILE = '/etc/containerd/config.toml';
+
+/** The programs of the container runtime and its CNI plugins. */
+export const containerdArtifactsRole: Role = {
+  name: 'containerd-artifacts',
+  artifacts: Object.keys(PROGRAMS),
+  resources: ({artifact}) =>
+    Object.entries(PROGRAMS).map(([name, path]) => ({
+      kind: 'artifact',
+      path,
+      artifact: name,
+      mode: 0o755,
+      ...artifact(name),
+    })),
+};
+
+/** containerd as a unit, with its configuration; every registry mirrored by the site's. */
+export const containerdRole: Role = {
+  name: 'containerd',
+  resources(input) {
+    const files = [configuration(input), unitFile(input)];
+    return [
+      {kind: 'directory', path: '/etc/cni/net.d', mode: 0o755},
+      ...mirror(input),
+      ...files,
+      {
+        kind: 'unit',
+        name: 'containerd.service',
+        enabled: true,
+        running: 'yes',
+        restartOn: [...files.map(resourceId), 'artifact:/usr/local/bin/containerd'],
+      },
+    ];
+  },
+};
+
+function configuration({cluster, render}: RoleInput): Resource {
+  const values = {
+    pauseImage: PAUSE_IMAGE,
+    restrictOomScoreAdj: String(cluster.runtime.restrictOomScoreAdj),
+  };
+  const content = render('containerd/config.toml', values);
+  return {kind: 'file', path: CONFIG_FILE, content, mode: 0o644};
+}
+
+function unitFile({render}: RoleInput): Resource {
+  const content = render('containerd/containerd.service', {});
+  return {kind: 'file', path: UNIT_FILE, content, mode: 0o644};
+}
+
+/** containerd reads this directory at every pull: no restart. */
+function mirror({cluster, render}: RoleInput): readonly Resource[] {
+  if (cluster.registryUrl === undefined) return [];
+  const content = render('containerd/hosts.toml', {registryUrl: cluster.registryUrl});
+  return [
+    {kind: 'file', path: '/etc/containerd/certs.d/_default/hosts.toml', content, mode: 0o644},
+  ];
+}

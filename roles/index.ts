@@ -1,0 +1,13 @@
+import type {Role} from '../src/provisioner/role/role.ts';
+import {containerdArtifactsRole, containerdRole} from './containerd/role.ts';
+import {kubernetesArtifactsRole, kubernetesNodeRole} from './kubernetes-node/role.ts';
+import {osRole} from './os/role.ts';
+
+/** Which roles make which phase of a host. The order is for reading: the engine runs a graph. */
+export const rolesByPhase: Readonly<Record<string, readonly Role[]>> = {
+  os: [osRole],
+  'runtime-artifacts': [containerdArtifactsRole],
+  runtime: [containerdRole],
+  'kubernetes-artifacts': [kubernetesArtifactsRole],
+  kubelet: [kubernetesNodeRole],
+};

@@ -1,0 +1,66 @@
+import {formatYaml} from '#shared/yaml';
+import type {Role, RoleInput} from '../../src/provisioner/role/role.ts';
+import {type Resource, resourceId} from '../../src/provisioner/role/resource.ts';
+
+const KUBELET = '/usr/local/bin/kubelet';
+const UNIT_FILE = '/etc/systemd/system/kubelet.service';
+/** kubelet merges every `*.conf` of it over the configuration that kubeadm wrote. */
+const DROP_IN_DIRECTORY = '/etc/kubernetes/kubelet.conf.d';
+
+/** The Kubernetes programs of a node: kubectl only where an administrator works. */
+export const kubernetesArtifactsRole: Role = {
+  name: 'kubernetes-artifacts',
+  artifacts: ['kubelet', 'kubeadm', 'kubectl'],
+  resources({host, artifact}) {
+    const names = ['kubelet', 'kubeadm', ...(host.isControlPlane ? ['kubectl'] : [])];
+    return names.map(name => ({
+      kind: 'artifact',
+      path: `/usr/local/bin/${name}`,
+      artifact: name,
+      mode: 0o755,
+      ...artifact(name),
+    }));
+  },
+};
+
+/** The kubelet's unit and configuration; kubeadm starts it, a change restarts it. */
+export const kubernetesNodeRole: Role = {
+  name: 'kubernetes-node',
+  resources(input) {
+    const files = [unitFile(input), dropIn(input)];
+    return [
+      {kind: 'directory', path: '/etc/kubernetes/manifests', mode: 0o755},
+      ...files,
+      {
+        kind: 'unit',
+        name: 'kubelet.service',
+        enabled: true,
+        running: 'unmanaged',
+        restartOn: [...files.map(resourceId), `artifact:${KUBELET}`],
+      },
+    ];
+  },
+};
+
+function unitFile({host, render}: RoleInput): Resource {
+  const content = render('kubernetes-node/kubelet.service', {
+    runtimeUnit: 'containerd.service',
+    dropInDirectory: DROP_IN_DIRECTORY,
+    nodeIP: host.internalAddress,
+    nodeName: host.name,
+  });
+  return {kind: 'file', path: UNIT_FILE, content, mode: 0o644};
+}
+
+function dropIn({cluster}: RoleInput): Resource {
+  const configuration = {
+    apiVersion: 'kubelet.config.k8s.io/v1beta1',
+    kind: 'KubeletConfiguration',
+    ...cluster.kubeletConfig,
+    cgroupDriver: 'systemd',
+    clusterDNS: [cluster.network.dnsAddress],
+    clusterDomain: cluster.network.dnsDomain,
+  };
+  const path = `${DROP_IN_DIRECTORY}/10-slipway.conf`;
+  return {kind: 'file', path, content: formatYaml(configuration), mode: 0o600};
+}

@@ -1,0 +1,119 @@
+import {digestOf} from '#shared/digest';
+import {CodedError} from '#shared/errors';
+import type {ProvisionerErrorCode} from '../errors.ts';
+import type {HostState} from '../host-state/host-state.ts';
+import {initKeys} from '../kubeadm/configuration.ts';
+import type {Change} from '../resources/change.ts';
+import type {Cluster, Host} from '../role/cluster.ts';
+import type {Facts} from '../role/facts.ts';
+
+/** Names under which state.json records what is done once and is not a resource. */
+export const INIT_ACTION = 'kubeadm-init';
+export const JOIN_ACTION = 'kubeadm-join';
+export const NODE_SETTINGS_ACTION = 'node-settings';
+export const addonAction = (name: string): string => `addon:${name}`;
+
+export interface PlannedHostInput {
+  readonly host: Host;
+  readonly facts: Facts;
+  readonly state: HostState;
+}
+
+/** What is done to one host beside its resources. */
+export interface HostActions {
+  readonly host: string;
+  /** Needed before kubeadm runs, and those that pods of add-ons need. */
+  readonly images: readonly string[];
+  readonly addonImages: readonly string[];
+  readonly init: boolean;
+  readonly join: boolean;
+  readonly nodeSettings: boolean;
+}
+
+export interface NodeImages {
+  readonly controlPlane: readonly string[];
+  readonly everyNode: readonly string[];
+  readonly addons: readonly string[];
+}
+
+export const isDone = (state: HostState, action: string): boolean =>
+  state.actions[action]?.status === 'done';
+
+export function planHostActions(
+  {host, facts, state}: PlannedHostInput,
+  {images, isFirst}: {readonly images: NodeImages; readonly isFirst: boolean},
+): HostActions {
+  const present = new Set(facts.existing.images ?? []);
+  const missing = (references: readonly string[]) =>
+    references.filter(reference => !present.has(reference));
+  const init = isFirst && !isDone(state, INIT_ACTION);
+  const join = !isFirst && !isDone(state, JOIN_ACTION);
+  // Once a node runs, its kubelet pulls and collects images as it sees fit.
+  const prepares = init || join;
+  const needed = [...(host.isControlPlane ? images.controlPlane : []), ...images.everyNode];
+  return {
+    host: host.name,
+    images: prepares ? missing(needed) : [],
+    addonImages: prepares ? missing(images.addons) : [],
+    init,
+    join,
+    nodeSettings: nodeSettingsDigest(host) !== recordedNodeSettings(state),
+  };
+}
+
+const NO_SETTINGS = digestOf({labels: {}, taints: []});
+
+export const nodeSettingsDigest = ({labels, taints}: Pick<Host, 'labels' | 'taints'>): string =>
+  digestOf({labels, taints});
+
+const recordedNodeSettings = (state: HostState): string =>
+  state.actions[NODE_SETTINGS_ACTION]?.digest ?? NO_SETTINGS;
+
+/** The actions of a host as lines of the plan. */
+export function describeHostActions(actions: HostActions): readonly (Change & {phase: string})[] {
+  const run = (phase: string, id: string, summary: string) => ({
+    phase,
+    id,
+    action: 'run' as const,
+    summary,
+  });
+  return [
+    ...actions.images.map(reference => run('images', `image:${reference}`, 'pull')),
+    ...actions.addonImages.map(reference => run('addon-images', `image:${reference}`, 'pull')),
+    ...(actions.init ? [run('init', INIT_ACTION, 'make this host the first control plane')] : []),
+    ...(actions.join ? [run('join', JOIN_ACTION, 'join the cluster as a worker')] : []),
+    ...(actions.nodeSettings
+      ? [run('node-settings', NODE_SETTINGS_ACTION, 'set labels and taints of the node')]
+      : []),
+  ];
+}
+
+/**
+ * The first control plane: one that a cluster already runs on, else the first by name. No host is
+ * special for ever (DESIGN 12).
+ */
+export function electFirst<T extends PlannedHostInput>(hosts: readonly T[]): T | undefined {
+  const candidates = hosts
+    .filter(({host}) => host.isControlPlane)
+    .sort((a, b) => (a.host.name < b.host.name ? -1 : 1));
+  return candidates.find(({state}) => isDone(state, INIT_ACTION)) ?? candidates[0];
+}
+
+/**
+ * Refuses a change of a key that only init reads: nothing would change, and the file would lie.
+ *
+ * @throws CodedError ERR_INIT_KEY_CHANGED, naming every such key
+ */
+export function checkInitKeys(cluster: Cluster, {host, state}: PlannedHostInput): void {
+  const recorded = state.actions[INIT_ACTION];
+  if (recorded?.status !== 'done' || recorded.keys === undefined) return;
+  const wanted = initKeys(cluster);
+  const changed = Object.entries(recorded.keys).filter(([key, value]) => wanted[key] !== value);
+  if (changed.length === 0) return;
+  const list = changed.map(([key, value]) => `${key} (was ${value}, is ${wanted[key] ?? 'gone'})`);
+  throw new CodedError<ProvisionerErrorCode>(
+    'ERR_INIT_KEY_CHANGED',
+    `${host.name}: only kubeadm init reads ${list.join(', ')}, and the cluster is already made`,
+    {hint: 'put the old value back, or "provision reset" the cluster and make it anew'},
+  );
+}

@@ -1,0 +1,158 @@
+import {CodedError} from '#shared/errors';
+import type {ProvisionerErrorCode} from '../errors.ts';
+import {type HostState, isOurs} from '../host-state/host-state.ts';
+import type {Cluster, Host} from '../role/cluster.ts';
+import type {Facts} from '../role/facts.ts';
+
+export interface PreflightInput {
+  readonly cluster: Cluster;
+  readonly host: Host;
+  readonly facts: Facts;
+  readonly state: HostState;
+}
+
+/** kubeadm's minimum for a control plane (kubeadm 1.36 `constants.ControlPlaneNumCPU`). */
+const CONTROL_PLANE_CPU_MINIMUM = 2;
+
+/** Who listens where; a port of a host that is already ours is ours, too. */
+const CONTROL_PLANE_PORTS: Readonly<Record<number, string>> = {
+  2379: 'etcd',
+  2380: 'etcd',
+  10257: 'kube-controller-manager',
+  10259: 'kube-scheduler',
+};
+const NODE_PORTS: Readonly<Record<number, string>> = {10250: 'kubelet'};
+
+type Problem = CodedError<ProvisionerErrorCode>;
+
+/**
+ * Everything on one host that would stop kubeadm or us, all at once. Names in brackets are
+ * kubeadm's: `spec.preflight.ignore` takes them, and kubeadm gets the same list.
+ */
+export function checkHost(input: PreflightInput): readonly Problem[] {
+  const problems = [
+    ...checkSystem(input),
+    ...checkSize(input),
+    ...checkOwner(input),
+    ...checkPorts(input),
+  ];
+  const ignored = new Set(input.cluster.preflight.ignore);
+  return problems.filter(({check}) => !ignored.has(check)).map(({problem}) => problem);
+}
+
+interface Finding {
+  /** kubeadm's name of the check, or ours where kubeadm has none. */
+  readonly check: string;
+  readonly problem: Problem;
+}
+
+function finding(
+  check: string,
+  host: Host,
+  {code, message, hint}: {code: ProvisionerErrorCode; message: string; hint: string},
+): Finding {
+  return {check, problem: new CodedError(code, `${host.name}: [${check}] ${message}`, {hint})};
+}
+
+function checkSystem({host, facts}: PreflightInput): readonly Finding[] {
+  const found: Finding[] = [];
+  const add = (check: string, code: ProvisionerErrorCode, message: string, hint: string) => {
+    found.push(finding(check, host, {code, message, hint}));
+  };
+  if (facts.arch === undefined) {
+    const hint = 'use a host with an x86-64 or 64-bit ARM processor';
+    add('Architecture', 'ERR_PREFLIGHT_ARCHITECTURE', 'neither amd64 nor arm64', hint);
+  }
+  if (!facts.systemd) {
+    const hint = 'use a distribution that runs systemd as process 1';
+    add('Systemd', 'ERR_PREFLIGHT_SYSTEMD', 'systemd does not run on this host', hint);
+  }
+  if (facts.packageManager === undefined) {
+    const hint = 'use Debian, Ubuntu or another distribution with apt';
+    add('PackageManager', 'ERR_PREFLIGHT_PACKAGE_MANAGER', `${facts.prettyName} has no apt`, hint);
+  }
+  for (const command of facts.missingCommands) {
+    const hint = `install the package that brings ${command} on ${host.name}`;
+    const message = `${command} is not on the PATH`;
+    add(`FileExisting-${command}`, 'ERR_PREFLIGHT_COMMAND_MISSING', message, hint);
+  }
+  if (facts.cgroupVersion === 1) {
+    const hint =
+      'boot with systemd.unified_cgroup_hierarchy=1; to stay on cgroup v1, set ' +
+      'spec.kubelet.config.failCgroupV1: false and add SystemVerification to spec.preflight.ignore';
+    add('SystemVerification', 'ERR_PREFLIGHT_SYSTEM', 'the host runs cgroup v1', hint);
+  }
+  if (!facts.addresses.includes(host.internalAddress)) {
+    const message = `no interface has ${host.internalAddress} (found: ${facts.addresses.join(', ')})`;
+    const hint = `set internalAddress of ${host.name} in the inventory to one of these`;
+    add('InternalAddress', 'ERR_PREFLIGHT_ADDRESS', message, hint);
+  }
+  return found;
+}
+
+function checkSize({cluster, host, facts}: PreflightInput): readonly Finding[] {
+  const found: Finding[] = [];
+  if (host.isControlPlane && facts.cpuCount < CONTROL_PLANE_CPU_MINIMUM) {
+    const message = `${facts.cpuCount} processor, a control plane needs ${CONTROL_PLANE_CPU_MINIMUM}`;
+    const hint = `give ${host.name} more processors, or add NumCPU to spec.preflight.ignore`;
+    found.push(finding('NumCPU', host, {code: 'ERR_PREFLIGHT_CPU', message, hint}));
+  }
+  const minimum = cluster.preflight.memoryMinimumBytes;
+  if (facts.memoryBytes < minimum) {
+    const message = `${mebibytes(facts.memoryBytes)} of memory, ${mebibytes(minimum)} are asked for`;
+    const hint = `give ${host.name} more memory, or lower spec.preflight.memoryMinimum`;
+    found.push(finding('Mem', host, {code: 'ERR_PREFLIGHT_MEMORY', message, hint}));
+  }
+  return found;
+}
+
+const mebibytes = (bytes: number): string => `${Math.floor(bytes / 1_048_576)} MiB`;
+
+function checkOwner({cluster, host, facts, state}: PreflightInput): readonly Finding[] {
+  const found: Finding[] = [];
+  const {existing} = facts;
+  if (state.cluster !== cluster.name) {
+    const message = `the host belongs to the cluster "${state.cluster}"`;
+    const hint = `run "provision reset" with that cluster's file first, or take ${host.name} out of the inventory`;
+    const code = 'ERR_PREFLIGHT_OTHER_CLUSTER';
+    return [finding('OtherCluster', host, {code, message, hint})];
+  }
+  const traces = [
+    ...(existing.kubeletConf ? ['/etc/kubernetes/kubelet.conf'] : []),
+    ...existing.manifests.map(name => `/etc/kubernetes/manifests/${name}`),
+    ...(existing.etcdData ? ['/var/lib/etcd'] : []),
+  ];
+  if (traces.length > 0 && !isMember(state)) {
+    const message = `a cluster that we did not make is on the host: ${traces.join(', ')}`;
+    const hint = `remove it ("kubeadm reset" on ${host.name}) or use another host`;
+    const code = 'ERR_PREFLIGHT_FOREIGN_CLUSTER';
+    found.push(finding('DirAvailable', host, {code, message, hint}));
+  }
+  if (existing.runtimeSockets.length > 0 && !isOurs(state, 'unit:containerd.service')) {
+    const message = `a container runtime that we did not install listens on ${existing.runtimeSockets.join(', ')}`;
+    const hint = `remove that runtime from ${host.name} first: two would fight for the same pods`;
+    const code = 'ERR_PREFLIGHT_FOREIGN_RUNTIME';
+    found.push(finding('CRI', host, {code, message, hint}));
+  }
+  return found;
+}
+
+/** True once kubeadm was started by us on this host, finished or not. */
+const isMember = (state: HostState): boolean =>
+  'kubeadm-init' in state.actions || 'kubeadm-join' in state.actions;
+
+function checkPorts({cluster, host, facts, state}: PreflightInput): readonly Finding[] {
+  if (isMember(state)) return [];
+  const wanted = host.isControlPlane
+    ? {...NODE_PORTS, ...CONTROL_PLANE_PORTS, [cluster.endpoint.port]: 'kube-apiserver'}
+    : NODE_PORTS;
+  return Object.entries(wanted)
+    .filter(([port]) => facts.listeningPorts.includes(Number(port)))
+    .map(([port, program]) =>
+      finding(`Port-${port}`, host, {
+        code: 'ERR_PREFLIGHT_PORT_IN_USE',
+        message: `port ${port}, which ${program} needs, is in use`,
+        hint: `find the program with "ss -ltnp sport = :${port}" on ${host.name} and stop it`,
+      }),
+    );
+}
