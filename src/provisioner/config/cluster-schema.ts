@@ -23,7 +23,7 @@ const kubernetesVersion = z
   .meta({enum: kubernetesVersions})
   .describe('Version of Kubernetes, without a leading "v".');
 
-const controlPlane = strictObject({
+export const controlPlaneSchema = strictObject({
   endpoint: strictObject({
     host: scalar.address
       .optional()
@@ -40,7 +40,7 @@ const controlPlane = strictObject({
     .describe("Further names and addresses for the API server's certificate."),
 });
 
-const network = strictObject({
+export const networkSchema = strictObject({
   podCIDR: podCIDR
     .default('10.244.0.0/16')
     .describe('Addresses of pods; every node takes a /24 of it.'),
@@ -77,6 +77,15 @@ const network = strictObject({
 
 const repositoryWord = scalar.text('^[A-Za-z0-9][-._/A-Za-z0-9]{0,127}$', 'one word');
 
+export const packageRepositorySchema = strictObject({
+  url: scalar.httpUrl.describe('Where the repository is.'),
+  suite: repositoryWord.describe('Its suite, e.g. `trixie`.'),
+  components: z.array(repositoryWord).min(1).default(['main']).describe('Its components.'),
+  publicKeyFile: scalar.path.describe(
+    'The key that signs it, ASCII-armoured; a relative path starts at cluster.yaml.',
+  ),
+});
+
 const os = strictObject({
   sysctls: z
     .record(
@@ -90,17 +99,11 @@ const os = strictObject({
     )
     .default({})
     .describe('Further kernel settings of every host, e.g. `net.core.somaxconn: 4096`.'),
-  packageRepository: strictObject({
-    url: scalar.httpUrl.describe('Where the repository is.'),
-    suite: repositoryWord.describe('Its suite, e.g. `trixie`.'),
-    components: z.array(repositoryWord).min(1).default(['main']).describe('Its components.'),
-    publicKeyFile: scalar.path.describe(
-      'The key that signs it, ASCII-armoured; a relative path starts at cluster.yaml.',
-    ),
-  })
+  packageRepository: packageRepositorySchema
     .optional()
     .describe("An apt repository of the site's own, for hosts without another."),
 });
+export const inlineHostsSchema = z.array(inlineHost).min(1);
 
 const spec = strictObject({
   kubernetes: strictObject({version: kubernetesVersion}).describe('Kubernetes itself.'),
@@ -109,13 +112,11 @@ const spec = strictObject({
     .describe(
       'The file of hosts; a relative path starts at cluster.yaml. Without it, `hosts.yaml` beside cluster.yaml.',
     ),
-  hosts: z
-    .array(inlineHost)
-    .min(1)
+  hosts: inlineHostsSchema
     .optional()
     .describe('The hosts, written here instead of in a file of their own.'),
-  controlPlane: controlPlane.prefault({}).describe('The API server and what belongs to it.'),
-  network: network.prefault({}).describe('Addresses and names inside the cluster.'),
+  controlPlane: controlPlaneSchema.prefault({}).describe('The API server and what belongs to it.'),
+  network: networkSchema.prefault({}).describe('Addresses and names inside the cluster.'),
   runtime: strictObject({
     name: z.enum(['containerd']).default('containerd').describe('What runs the containers.'),
     restrictOomScoreAdj: z

@@ -116,9 +116,9 @@ const group: z.ZodType<Group> = strictObject(
 ).meta({id: 'group'});
 
 /** The whole of hosts.yaml. */
-export const hostsSchema = strictObject({
-  all: group.describe('The group of all hosts.'),
-});
+export const hostsSchema = strictObject({all: group.describe('The group of all hosts.')}, key =>
+  unknownKey(`write it as all.children.${key} if it is a group`),
+);
 
 export type HostsDocument = z.output<typeof hostsSchema>;
 

@@ -36,6 +36,8 @@ export interface Inventory {
   /** Sorted by name. */
   readonly hosts: readonly InventoryHost[];
   readonly problems: readonly Problem[];
+  /** False when hosts or groups may be missing because something around them could not be read. */
+  readonly isComplete: boolean;
 }
 
 /** A file of `group_vars/` or `host_vars/` and the name it belongs to. */
@@ -70,8 +72,11 @@ export function resolveGroups({hosts: file, groupVars, hostVars}: HostFiles): In
       hostLayers.get(name),
     ]);
   });
+  const isComplete = value !== undefined && file.checked.damaged.every(isInsideSettings);
+  const known = {groups: [...tree.names()], hosts: [...tree.hosts.keys()]};
   return {
     source: {...file, path: ['all']},
+    isComplete,
     hosts: hosts.sort((a, b) => compare(a.name, b.name)),
     problems: [
       ...tree.cycles().map(name =>
@@ -81,8 +86,11 @@ export function resolveGroups({hosts: file, groupVars, hostVars}: HostFiles): In
           hint: 'remove it from the children of one of its own children',
         }),
       ),
-      ...strangers(groupVars, [...tree.names()], {code: 'ERR_CONFIG_UNKNOWN_GROUP', noun: 'group'}),
-      ...strangers(hostVars, [...tree.hosts.keys()], {
+      ...strangers(isComplete ? groupVars : [], known.groups, {
+        code: 'ERR_CONFIG_UNKNOWN_GROUP',
+        noun: 'group',
+      }),
+      ...strangers(isComplete ? hostVars : [], known.hosts, {
         code: 'ERR_CONFIG_UNKNOWN_HOST',
         noun: 'host',
       }),
@@ -123,6 +131,7 @@ export function resolveInlineHosts(
     source: {...cluster, path: ['spec', 'hosts']},
     hosts: [...byName.values()].sort((a, b) => compare(a.name, b.name)),
     problems,
+    isComplete: true,
   };
 }
 
@@ -168,6 +177,13 @@ function strangers(
       const hint = meant === undefined ? 'rename or remove the file' : `did you mean "${meant}"?`;
       return problemOf(file, {code, message: `the inventory has no ${noun} ${name}`, hint});
     });
+}
+
+/** True for a place in somebody's keys, where a mistake loses no host and no group. */
+function isInsideSettings(path: readonly PropertyKey[]): boolean {
+  let rest = path.slice(1); // without "all"
+  while (rest[0] === 'children') rest = rest.slice(2);
+  return rest[0] === 'vars' || (rest[0] === 'hosts' && rest.length > 2);
 }
 
 function compare(a: string, b: string): number {

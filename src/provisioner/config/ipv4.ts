@@ -56,7 +56,7 @@ export function contains(block: Cidr, address: number): boolean {
   return block.first <= address && address <= block.last;
 }
 
-/** What an address can't be the address of a host for; undefined for an ordinary unicast one. */
+/** Why an address can't be one by which other hosts reach a host; undefined if it can. */
 export function specialUseOf(address: number): string | undefined {
   return specialUses.find(({block}) => contains(block, address))?.use;
 }

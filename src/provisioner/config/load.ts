@@ -5,8 +5,8 @@ import {isErrno, messageOf} from '#shared/errors';
 import {parseYaml, YamlError} from '#shared/yaml';
 import type {z} from 'zod';
 import type {Cluster, PackageRepository} from '../role/cluster.ts';
-import {checkShape, isDamaged, type Checked} from './check-shape.ts';
-import {clusterSchema} from './cluster-schema.ts';
+import {checkShape, readPart, type Checked} from './check-shape.ts';
+import {clusterSchema, inlineHostsSchema, packageRepositorySchema} from './cluster-schema.ts';
 import {groupSettings, hostSettings, hostsSchema, type HostSettings} from './hosts-schema.ts';
 import {resolveGroups, resolveInlineHosts, type Inventory, type VarsFile} from './inventory.ts';
 import {
@@ -19,6 +19,7 @@ import {
 } from './problem.ts';
 import {findNetworkProblems, toCluster, type ClusterFile} from './resolve-cluster.ts';
 import {resolveHosts, resolvePath} from './resolve-hosts.ts';
+import {path} from './scalars.ts';
 
 export interface LoadOptions {
   /** Path of cluster.yaml; messages name it as it is given here. */
@@ -37,7 +38,7 @@ export async function loadCluster(options: LoadOptions): Promise<Cluster> {
   const {file, homeDirectory = homedir()} = options;
   const context: Context = {homeDirectory, problems: []};
   const cluster = await readDocument(context, file, clusterSchema);
-  const inventory = await loadInventory(context, file, cluster);
+  const inventory = cluster && (await loadInventory(context, file, cluster));
   const defaults = {homeDirectory, privateKeyPaths: await findDefaultKeys(homeDirectory)};
   const resolved = inventory && resolveHosts(inventory, defaults);
   context.problems.push(...(inventory?.problems ?? []), ...(resolved?.problems ?? []));
@@ -64,20 +65,20 @@ interface Context {
 async function loadInventory(
   context: Context,
   file: string,
-  cluster: ClusterFile | undefined,
+  cluster: ClusterFile,
 ): Promise<Inventory | undefined> {
-  const isWritten = (key: string) => cluster?.document.positionOf(['spec', key]) !== undefined;
+  const isWritten = (key: string) => cluster.document.positionOf(['spec', key]) !== undefined;
   const beside = join(dirname(file), 'hosts.yaml');
-  if (cluster && isWritten('hosts')) {
+  if (isWritten('hosts')) {
     await refuseSecondInventory(context, cluster, beside);
-    const hosts = cluster.checked.value?.spec.hosts;
+    const hosts = readPart(cluster.checked, inlineHostsSchema, ['spec', 'hosts']);
     return hosts && resolveInlineHosts(hosts, cluster);
   }
-  const named = cluster?.checked.value?.spec.inventory;
-  if (cluster && isWritten('inventory') && named === undefined) return undefined;
+  const named = readPart(cluster.checked, path, ['spec', 'inventory']);
+  if (isWritten('inventory') && named === undefined) return undefined;
   const hostsFile = named === undefined ? beside : atFile(named, file, context.homeDirectory);
   const hosts = await readDocument(context, hostsFile, hostsSchema, {
-    ...(cluster && named !== undefined && {namedBy: {...cluster, path: ['spec', 'inventory']}}),
+    ...(named !== undefined && {namedBy: {...cluster, path: ['spec', 'inventory']}}),
     missingHint:
       'write it, or name another file in spec.inventory, or list the hosts in spec.hosts',
   });
@@ -249,11 +250,11 @@ async function readPackageRepository(
   context: Context,
   cluster: ClusterFile,
 ): Promise<PackageRepository | undefined> {
-  const path = ['spec', 'os', 'packageRepository'];
-  const written = cluster.checked.value?.spec.os.packageRepository;
-  if (written === undefined || isDamaged(cluster.checked, path)) return undefined;
+  const place = ['spec', 'os', 'packageRepository'];
+  const written = readPart(cluster.checked, packageRepositorySchema, place);
+  if (written === undefined) return undefined;
   const {publicKeyFile, ...repository} = written;
-  const namedBy = {...cluster, path: [...path, 'publicKeyFile']};
+  const namedBy = {...cluster, path: [...place, 'publicKeyFile']};
   const file = atFile(publicKeyFile, cluster.file, context.homeDirectory);
   const publicKey = await readText(context, file, {namedBy});
   if (publicKey === undefined) return undefined;

@@ -29,11 +29,10 @@ export class ConfigurationError extends CodedError<ProvisionerErrorCode> {
     const sorted = [...problems].sort(byPlace);
     const codes = new Set(sorted.map(({code}) => code));
     const [code = 'ERR_CONFIG_INVALID'] = codes.size === 1 ? codes : [];
-    const [first] = sorted;
     const lines = sorted.slice(0, SHOWN_PROBLEMS_MAX).map(problem => formatProblem(problem));
     const hidden = sorted.length - lines.length;
     super(code, [...lines, ...(hidden > 0 ? [`and ${hidden} more`] : [])].join('\n'), {
-      hint: (sorted.length === 1 && first?.hint) || 'correct the files and run the same command',
+      hint: 'correct what is named above and run the same command',
     });
     this.problems = sorted;
   }
@@ -96,7 +95,7 @@ export function describeValue(value: unknown): string {
   if (typeof value === 'object' && value !== null) return 'a map';
   if (typeof value !== 'string') return JSON.stringify(value);
   if (value.includes('PRIVATE KEY')) return 'the text of a private key';
-  const line = value.replaceAll(/\s+/g, ' ');
+  const line = value.replaceAll(/\s+/g, ' ').replace(/\/\/[^/@]*@/, '//[redacted]@');
   return JSON.stringify(
     line.length > SHOWN_LENGTH_MAX ? `${line.slice(0, SHOWN_LENGTH_MAX)}…` : line,
   );

@@ -1,6 +1,6 @@
 import type {Cluster, Host, PackageRepository} from '../role/cluster.ts';
-import {isDamaged, type Checked} from './check-shape.ts';
-import type {ClusterDocument} from './cluster-schema.ts';
+import {readPart, type Checked} from './check-shape.ts';
+import {controlPlaneSchema, networkSchema, type ClusterDocument} from './cluster-schema.ts';
 import {contains, formatIpv4, overlaps, parseCidr, parseIpv4, type Cidr} from './ipv4.ts';
 import {problemAt, type ConfigDocument, type Problem} from './problem.ts';
 import {parseQuantity} from './quantity.ts';
@@ -16,10 +16,13 @@ export type ClusterFile = ConfigDocument & {readonly checked: Checked<ClusterDoc
 
 /** What does not fit together between the networks, the hosts and the API's endpoint. */
 export function findNetworkProblems(file: ClusterFile, hosts: readonly Host[]): readonly Problem[] {
-  const {value} = file.checked;
-  if (value === undefined || isDamaged(file.checked, ['spec', 'network'])) return [];
-  const {podCIDR, serviceCIDR} = value.spec.network;
-  const [pods, services] = [parseCidr(podCIDR), parseCidr(serviceCIDR)];
+  const network = readPart(file.checked, networkSchema.prefault({}), ['spec', 'network']);
+  const path = ['spec', 'controlPlane'];
+  const endpoint = readPart(file.checked, controlPlaneSchema.prefault({}), path)?.endpoint;
+  const [pods, services] = [
+    parseCidr(network?.podCIDR ?? ''),
+    parseCidr(network?.serviceCIDR ?? ''),
+  ];
   if (pods === undefined || services === undefined) return [];
   const problems: Problem[] = [];
   const report = (key: 'podCIDR' | 'serviceCIDR', problem: Parameters<typeof problemAt>[1]) =>
@@ -36,7 +39,7 @@ export function findNetworkProblems(file: ClusterFile, hosts: readonly Host[]): 
     ['podCIDR', pods],
     ['serviceCIDR', services],
   ] as const) {
-    const inside = addressesInside(block, hosts, value.spec.controlPlane.endpoint.host);
+    const inside = addressesInside(block, hosts, endpoint?.host);
     if (inside.length === 0) continue;
     report(key, {
       code: 'ERR_CONFIG_CIDR_OVERLAP',

@@ -1,7 +1,7 @@
 import {dirname, join, resolve} from 'node:path';
 import type {Host} from '../role/cluster.ts';
 import type {Inventory, InventoryHost} from './inventory.ts';
-import {parseIpv4} from './ipv4.ts';
+import {parseIpv4, specialUseOf} from './ipv4.ts';
 import {problemAt, type Problem, type Source} from './problem.ts';
 
 /** The most hosts that one run is made for (DESIGN: 1,000 planned in a minute), twice. */
@@ -22,10 +22,8 @@ export interface HostDefaults {
 }
 
 /** Gives every host its defaults and finds what does not fit together. */
-export function resolveHosts(
-  {hosts: entries, source: list}: Inventory,
-  defaults: HostDefaults,
-): ResolvedHosts {
+export function resolveHosts(inventory: Inventory, defaults: HostDefaults): ResolvedHosts {
+  const {hosts: entries, source: list, isComplete} = inventory;
   const hosts = entries.map(entry => toHost(entry, defaults));
   const privateKeys = new Map<string, Source>();
   for (const {settings, sources} of entries) {
@@ -40,9 +38,9 @@ export function resolveHosts(
     hosts,
     problems: [
       ...tooManyHosts(entries),
-      ...withoutRole(entries),
+      ...(isComplete ? withoutRole(entries) : []),
       ...withoutInternalAddress(entries, hosts),
-      ...controlPlaneProblems(entries, list),
+      ...(isComplete ? controlPlaneProblems(entries, list) : []),
       ...externalEtcd(entries),
       ...duplicateAddresses(entries, hosts),
     ],
@@ -114,13 +112,18 @@ function withoutInternalAddress(
 ): readonly Problem[] {
   return entries.flatMap(({source, isDamaged}, index) => {
     const host = hosts[index];
-    if (host === undefined || isDamaged || parseIpv4(host.internalAddress) !== undefined) return [];
+    if (host === undefined || isDamaged || isReachable(host.internalAddress)) return [];
     return problemAt(source, {
       code: 'ERR_CONFIG_KEY_MISSING',
       message: `${host.name} is reached as ${host.address}, and no internalAddress says how other hosts reach it`,
-      hint: 'set internalAddress to its IPv4 address',
+      hint: 'set internalAddress to its own IPv4 address',
     });
   });
+}
+
+function isReachable(internalAddress: string): boolean {
+  const address = parseIpv4(internalAddress);
+  return address !== undefined && specialUseOf(address) === undefined;
 }
 
 /** The one place that limits how many control planes there are; everything else takes a list. */

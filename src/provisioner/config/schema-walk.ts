@@ -24,6 +24,19 @@ export function knownKeys(schema: z.core.$ZodType): readonly string[] {
   return inner instanceof z.ZodObject ? Object.keys(inner.shape) : [];
 }
 
+/** Paths of known keys with this name, shortest first; lists and free maps are not searched. */
+export function pathsTo(schema: z.core.$ZodType, name: string): readonly (readonly string[])[] {
+  const inner = unwrap(schema);
+  if (!(inner instanceof z.ZodObject)) return [];
+  const shape = inner.shape as Readonly<Record<string, z.core.$ZodType>>;
+  return Object.entries(shape)
+    .flatMap(([key, child]) => [
+      ...(key === name ? [[key]] : []),
+      ...pathsTo(child, name).map(path => [key, ...path]),
+    ])
+    .sort((a, b) => a.length - b.length);
+}
+
 function childOf(schema: z.core.$ZodType, key: string): z.core.$ZodType | undefined {
   if (schema instanceof z.ZodObject) {
     return Object.hasOwn(schema.shape, key)

@@ -18,9 +18,14 @@ export const refusedKeys = z.registry<(key: string) => RefusedKey | undefined>()
  */
 export function strictObject<Shape extends z.core.$ZodLooseShape>(
   shape: Shape,
-  refused: Readonly<Record<string, RefusedKey>> = {},
+  refused: Readonly<Record<string, RefusedKey>> | ((key: string) => RefusedKey) = {},
 ): z.ZodObject<Shape, z.core.$strict> {
   const schema = z.strictObject(shape);
-  refusedKeys.add(schema, key => (Object.hasOwn(refused, key) ? refused[key] : undefined));
+  refusedKeys.add(
+    schema,
+    typeof refused === 'function'
+      ? refused
+      : key => (Object.hasOwn(refused, key) ? refused[key] : undefined),
+  );
   return schema;
 }
