@@ -20,6 +20,8 @@ export interface Blob {
 export interface CacheRecord {
   readonly files: Readonly<Record<string, {readonly sha256: string; readonly sizeBytes: number}>>;
   readonly seconds: number;
+  /** What else the recipe's user wants to know next time. */
+  readonly notes?: Readonly<Record<string, string>>;
 }
 
 const RECORD_BYTES_MAX = 1024 * 1024;
@@ -131,7 +133,7 @@ function parseRecord(text: string): CacheRecord | undefined {
     const value = JSON.parse(text) as Partial<CacheRecord> | null;
     if (typeof value?.seconds !== 'number' || typeof value.files !== 'object') return undefined;
     const sound = Object.values(value.files).every(file => /^[0-9a-f]{64}$/.test(file.sha256));
-    return sound ? {files: value.files, seconds: value.seconds} : undefined;
+    return sound ? {...value, files: value.files, seconds: value.seconds} : undefined;
   } catch {
     return undefined; // a damaged record is an absent one: it is made again
   }

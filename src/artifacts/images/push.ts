@@ -1,0 +1,128 @@
+import {CodedError} from '#shared/errors';
+import {mediaTypes} from '#shared/oci/manifest';
+import {manifestName, parseReference} from '#shared/oci/reference';
+import {type Credentials} from '#shared/oci/registry-login';
+import {RegistryClient} from '#shared/oci/registry-client';
+import type {ImageReferenceAndDigest} from '../artifact.ts';
+import type {ArtifactsErrorCode} from '../errors.ts';
+import {type OnProgress, reportWork} from '../progress.ts';
+import type {ArtifactStore} from '../store.ts';
+import {type AssembledImage, assembleImage} from './assemble.ts';
+import {type ImageSpecification, imageCatalogue} from './image-catalogue.ts';
+import type {Compression} from './layer.ts';
+
+export interface PushOptions {
+  /** Origin of the registry, e.g. `http://10.89.0.2:5000`. */
+  readonly registryUrl: string;
+  readonly store: ArtifactStore;
+  /** Default: every image of the catalogue. */
+  readonly references?: readonly string[];
+  /** Default `zstd`. */
+  readonly compression?: Compression;
+  readonly credentials?: Credentials;
+  readonly signal: AbortSignal;
+  readonly onProgress?: OnProgress;
+}
+
+/** Images at the same time: hashing is one thread, compressing and the registry are others. */
+const PUSHES_AT_ONCE_MAX = 3;
+const QUERIES_AT_ONCE_MAX = 8;
+
+/**
+ * Assembles images and puts them into a registry under their own repository and tag (the registry
+ * in the reference is left out, as a mirror expects). What the registry has already is not sent.
+ *
+ * @throws CodedError of `errors.ts` and of `shared/oci/errors.ts`
+ */
+export async function pushImages(
+  options: PushOptions,
+): Promise<readonly ImageReferenceAndDigest[]> {
+  const {registryUrl, store, references, compression = 'zstd', credentials, signal} = options;
+  const {onProgress = () => undefined} = options;
+  const client = new RegistryClient({url: registryUrl, ...(credentials && {credentials})});
+  const specifications = select(references);
+  return await mapLimited(specifications, PUSHES_AT_ONCE_MAX, async specification => {
+    const image = await assembleImage(specification, {store, compression, signal});
+    const {reference, digest} = image;
+    const {repository, ...named} = parseReference(reference);
+    const name = manifestName({repository, ...named});
+    if ((await client.headManifest({repository, name}, signal)) === digest) {
+      onProgress({component: reference, state: 'cached', seconds: 0});
+      return {reference, digest};
+    }
+    const detail = `pushing to ${registryUrl}`;
+    await reportWork({component: reference, onProgress, detail}, () =>
+      push(client, {repository, name}, image, signal),
+    );
+    return {reference, digest};
+  });
+}
+
+/**
+ * The references whose manifest a registry does not have, in the order given.
+ *
+ * @throws CodedError of `shared/oci/errors.ts`
+ */
+export async function missingImages({
+  registryUrl,
+  references,
+  credentials,
+  signal,
+}: {
+  readonly registryUrl: string;
+  readonly references: readonly string[];
+  readonly credentials?: Credentials;
+  readonly signal: AbortSignal;
+}): Promise<readonly string[]> {
+  const client = new RegistryClient({url: registryUrl, ...(credentials && {credentials})});
+  const found = await mapLimited(references, QUERIES_AT_ONCE_MAX, async text => {
+    const reference = parseReference(text);
+    const name = manifestName(reference);
+    return await client.headManifest({repository: reference.repository, name}, signal);
+  });
+  return references.filter((_reference, index) => found[index] === undefined);
+}
+
+async function push(
+  client: RegistryClient,
+  {repository, name}: {readonly repository: string; readonly name: string},
+  {manifest, blobs}: AssembledImage,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const blob of blobs) {
+    if (await client.hasBlob(repository, blob.digest, signal)) continue;
+    await client.putBlob(repository, blob, signal);
+  }
+  const document = {text: manifest, mediaType: mediaTypes.manifest};
+  await client.putManifest({repository, name}, document, signal);
+}
+
+function select(references: readonly string[] | undefined): readonly ImageSpecification[] {
+  const all = Object.values(imageCatalogue);
+  return (references ?? all.map(({reference}) => reference)).map(wanted => {
+    const found = all.find(({reference}) => reference === wanted);
+    if (found !== undefined) return found;
+    throw new CodedError<ArtifactsErrorCode>(
+      'ERR_ARTIFACT_VERSION_UNKNOWN',
+      `the catalogue has no image ${wanted}`,
+      {hint: `choose of: ${all.map(({reference}) => reference).join(', ')}`},
+    );
+  });
+}
+
+/** Like Promise.all over `map`, with at most so many at the same time; the first failure ends it. */
+async function mapLimited<T, R>(
+  items: readonly T[],
+  atOnceMax: number,
+  map: (item: T) => Promise<R>,
+): Promise<readonly R[]> {
+  const results: R[] = [];
+  const waiting = [...items.entries()];
+  const work = async () => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      results[next[0]] = await map(next[1]);
+    }
+  };
+  await Promise.all(Array.from({length: Math.min(atOnceMax, items.length)}, work));
+  return results;
+}
