@@ -1,6 +1,6 @@
 import type {z} from 'zod';
 import {provisionerErrors, type ProvisionerErrorCode} from '../errors.ts';
-import {nearest} from './nearest.ts';
+import {nearest} from '#shared/nearest';
 import {
   describeValue,
   problemAt,

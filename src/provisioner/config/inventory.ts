@@ -6,7 +6,7 @@
 import type {Checked} from './check-shape.ts';
 import {isDamaged} from './check-shape.ts';
 import type {Group, HostSettings, HostsDocument, InlineHost} from './hosts-schema.ts';
-import {nearest} from './nearest.ts';
+import {nearest} from '#shared/nearest';
 import {problemAt, problemOf, type ConfigDocument, type Problem, type Source} from './problem.ts';
 
 /** Keys that one place in the files gives to a host or to a group. */
