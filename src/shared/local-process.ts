@@ -79,6 +79,32 @@ export async function run(argv: readonly string[], options: RunOptions): Promise
   }
 }
 
+/**
+ * Runs a program on the operator's own terminal (or pipes): it reads and writes this process's
+ * standard streams. Ctrl-C reaches it by the terminal itself.
+ *
+ * @returns its exit code, as {@link run} counts them
+ * @throws the signal's reason when aborted; the program has been sent SIGTERM by then
+ */
+export async function runAttached(
+  argv: readonly string[],
+  {signal}: {readonly signal: AbortSignal},
+): Promise<number> {
+  signal.throwIfAborted();
+  const [command = '', ...args] = argv;
+  return await new Promise((resolve, reject) => {
+    const child = spawn(command, args, {stdio: 'inherit', signal});
+    child.once('error', error => {
+      if (signal.aborted) reject(signal.reason);
+      else if (isNotFound(error)) resolve(EXIT_NOT_FOUND);
+      else reject(error);
+    });
+    child.once('exit', (exitCode, killedBy) => {
+      resolve(exitCodeOf({exitCode, signal: killedBy}));
+    });
+  });
+}
+
 /** True when a program of this name can be executed: an absolute path, or a name found in PATH. */
 export function hasCommand(name: string): boolean {
   const places = name.includes('/')
