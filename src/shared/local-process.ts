@@ -88,12 +88,16 @@ export async function run(argv: readonly string[], options: RunOptions): Promise
  */
 export async function runAttached(
   argv: readonly string[],
-  {signal}: {readonly signal: AbortSignal},
+  {signal, env = {}}: Pick<RunOptions, 'signal' | 'env'>,
 ): Promise<number> {
   signal.throwIfAborted();
   const [command = '', ...args] = argv;
   return await new Promise((resolve, reject) => {
-    const child = spawn(command, args, {stdio: 'inherit', signal});
+    const child = spawn(command, args, {
+      stdio: 'inherit',
+      signal,
+      env: {...process.env, ...env},
+    });
     child.once('error', error => {
       if (signal.aborted) reject(signal.reason);
       else if (isNotFound(error)) resolve(EXIT_NOT_FOUND);

@@ -12,6 +12,8 @@ export interface Task {
   readonly after: readonly TaskKey[];
   /** Must have ended before, well or not. */
   readonly afterSettled?: readonly TaskKey[];
+  /** There is nothing to do: it ends well at its turn, without an event. */
+  readonly idle?: boolean;
   /** Returns how many changes it made. Stops between two steps when the signal is aborted. */
   readonly run: (context: TaskContext) => Promise<number>;
 }
@@ -69,10 +71,15 @@ export async function runGraph(
     if (failed !== undefined || options.signal.aborted) {
       const reason = options.signal.aborted ? 'interrupted' : `${failed ?? ''} did not succeed`;
       results.set(key, {kind: 'skipped', reason});
-      options.emit({type: 'task-skipped', ...nameOf(task), reason});
+      if (task.idle !== true) options.emit({type: 'task-skipped', ...nameOf(task), reason});
       return true;
     }
-    if (awaited.some(other => !results.has(other)) || !hasFreeFork(task)) return false;
+    if (awaited.some(other => !results.has(other))) return false;
+    if (task.idle !== true && !hasFreeFork(task)) return false;
+    if (task.idle === true) {
+      results.set(key, {kind: 'done', changes: 0});
+      return true;
+    }
     const end = runTask(task, options).then(result => {
       results.set(key, result);
       running.delete(key);

@@ -33,8 +33,8 @@ p hostname "$(uname -n)"
 p kernel "$(uname -r)"
 p arch "$(uname -m)"
 [ ! -r /etc/os-release ] || sed -n 's/^\\(ID\\|ID_LIKE\\|VERSION_ID\\|PRETTY_NAME\\)=/os\\t\\1=/p' /etc/os-release
-read -r v < /etc/machine-id && p machine-id "$v"
-read -r v < /proc/sys/kernel/random/boot_id && p boot-id "$v"
+p machine-id "$(cat /etc/machine-id)"
+p boot-id "$(cat /proc/sys/kernel/random/boot_id)"
 p cpus "$(nproc)"
 awk '/^MemTotal:/ {printf "memory-kib\\t%s\\n", $2}' /proc/meminfo
 tail -n +2 /proc/swaps | awk '{printf "swap\\t%s\\n", $1}'

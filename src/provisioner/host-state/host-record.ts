@@ -38,6 +38,12 @@ export class HostRecord {
     await turn;
   }
 
+  /** The host's file is gone by another hand (reset): only the memory follows. */
+  async forget(empty: HostState): Promise<void> {
+    await this.#queue;
+    this.#state = empty;
+  }
+
   async #write(text: string, signal: AbortSignal): Promise<void> {
     const script = `${APPLY_PRELUDE}\n${heredoc(`put ${HOST_STATE_PATH} 600`, text)}`;
     const {exitCode, stderr} = await this.#connection.run(script, {signal});
@@ -46,7 +52,9 @@ export class HostRecord {
     throw new CodedError<ProvisionerErrorCode>(
       full ? 'ERR_DISK_FULL' : 'ERR_HOST_STATE_UNWRITABLE',
       `${this.#connection.host}: cannot write ${HOST_STATE_PATH}: ${stderr.trim()}`,
-      {hint: `free space under /var/lib of ${this.#connection.host}, then run the same command again`},
+      {
+        hint: `free space under /var/lib of ${this.#connection.host}, then run the same command again`,
+      },
     );
   }
 }

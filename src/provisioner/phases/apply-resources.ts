@@ -81,7 +81,9 @@ async function applyStep(
     throw new CodedError<ProvisionerErrorCode>(
       'ERR_ARTIFACT_CHECKSUM_ON_HOST',
       `${host.name}: ${target} arrived with another sha256 than ${step.artifact.sha256}`,
-      {hint: 'run the same command again; if it happens twice, check the memory and disk of the host'},
+      {
+        hint: 'run the same command again; if it happens twice, check the memory and disk of the host',
+      },
     );
   }
   if (result.exitCode !== 0) {
@@ -162,9 +164,7 @@ function withConfirmation(
     resources[id] = {
       ...recordResource(resource, input),
       ...(stat === undefined ? {} : {stat}),
-      ...(resource.kind === 'package' && installed.length > 0
-        ? {installed: [...installed]}
-        : {}),
+      ...(resource.kind === 'package' && installed.length > 0 ? {installed: [...installed]} : {}),
     };
     if (resource.kind === 'unit' && probe.units.get(resource.name)?.active === true) {
       startedWith[resource.name] = startDigest(resource, input.digests);

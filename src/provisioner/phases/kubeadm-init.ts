@@ -8,8 +8,6 @@ import type {Cluster, Host} from '../role/cluster.ts';
 import {runKubeadm} from './run-kubeadm.ts';
 import type {ClusterSession, HostSession} from './session.ts';
 
-
-
 /** Digest of what init reads; without the token, which is another in every run. */
 export const initDigest = (cluster: Cluster, host: Host): string =>
   digestOf(initDocuments(cluster, host, {token: new Secret('')}));

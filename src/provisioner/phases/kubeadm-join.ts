@@ -8,9 +8,7 @@ import {readClusterAuthority} from './admin-kubeconfig.ts';
 import {runKubeadm} from './run-kubeadm.ts';
 import type {ClusterSession, HostSession} from './session.ts';
 
-
 const DISCOVERY_FILE = 'discovery.conf';
-
 
 /**
  * kubeadm join of a worker; the API server's CA comes over SSH from the control plane, so nothing
@@ -31,7 +29,8 @@ export async function kubeadmJoin(
     await api.delete({apiVersion: 'v1', kind: 'Node', name: host.host.name}, {signal});
   }
   const discoveryPath = `/run/slipway/${DISCOVERY_FILE}`;
-  const documents = (secret: Secret) => joinDocuments(cluster, host.host, {token: secret, discoveryPath});
+  const documents = (secret: Secret) =>
+    joinDocuments(cluster, host.host, {token: secret, discoveryPath});
   await runKubeadm(host, session.plans.get(host.host.name), {
     action: JOIN_ACTION,
     record: {digest: digestOf(documents(new Secret('')))},

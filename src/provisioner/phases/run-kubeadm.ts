@@ -72,7 +72,9 @@ function kubeadmScript({files, script}: KubeadmRun): string {
     'export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
     'directory=/run/slipway',
     'umask 077; mkdir -p "$directory"; umask 022',
-    `trap 'rm -f ${Object.keys(files).map(name => `/run/slipway/${name}`).join(' ')}' EXIT`,
+    `trap 'rm -f ${Object.keys(files)
+      .map(name => `/run/slipway/${name}`)
+      .join(' ')}' EXIT`,
     ...Object.entries(files).map(([name, text]) =>
       heredoc(`( umask 077; base64 -d > "$directory/${name}" )`, text),
     ),

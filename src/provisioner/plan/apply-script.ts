@@ -68,6 +68,4 @@ export function parseLastResource(stdout: string): string | undefined {
 
 /** Ids of what a phase makes or removes. */
 export const changedIds = (changes: readonly PlannedChange[]): readonly string[] =>
-  changes.map(({change, resource}) =>
-    resource === undefined ? change.id : resourceId(resource),
-  );
+  changes.map(({change, resource}) => (resource === undefined ? change.id : resourceId(resource)));

@@ -14,11 +14,7 @@ export interface ClockReading {
 export function checkHosts(
   inputs: readonly (PreflightInput & ClockReading)[],
 ): readonly CodedError<ProvisionerErrorCode>[] {
-  return [
-    ...inputs.flatMap(checkHost),
-    ...checkDuplicates(inputs),
-    ...inputs.flatMap(checkClock),
-  ];
+  return [...inputs.flatMap(checkHost), ...checkDuplicates(inputs), ...inputs.flatMap(checkClock)];
 }
 
 function checkDuplicates(inputs: readonly PreflightInput[]) {

@@ -46,8 +46,5 @@ function withBlock(text: string, block: LineBlockResource): string {
 
 function removeBlock(path: string, name: string): string {
   const file = quote([path]);
-  return (
-    `touch ${file}\n` +
-    `sed -i -e '/^${begin(name)}$/,/^${end(name)}$/d' -e '$a\\' ${file}`
-  );
+  return `touch ${file}\n` + `sed -i -e '/^${begin(name)}$/,/^${end(name)}$/d' -e '$a\\' ${file}`;
 }

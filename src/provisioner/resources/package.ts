@@ -14,9 +14,12 @@ export const packageKind: ResourceKind<PackageResource> = {
 
   apply: ({name}) => installPackages([name]),
 
-  // What came with it goes with it, unless something else needs it now; apt decides.
+  // What came with it goes with it; another package resource may have taken some along already.
   remove: (name, {installed = [name]}) =>
-    `DEBIAN_FRONTEND=noninteractive apt-get -qq purge ${quote(installed)} </dev/null >/dev/null`,
+    [
+      `present=$(for name in ${quote(installed)}; do ! packages_now | grep -qxF "$name" || echo "$name"; done)`,
+      `[ -z "$present" ] || DEBIAN_FRONTEND=noninteractive apt-get -qq purge -y $present </dev/null >/dev/null`,
+    ].join('\n'),
 };
 
 const LOCK_WAIT_SECONDS = 120; // another apt may be at work, e.g. unattended-upgrades

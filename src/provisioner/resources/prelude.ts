@@ -23,6 +23,9 @@ packages_now() { dpkg-query -W -f='\${Package}\\t\${db:Status-Status}\\n' | sed 
 
 /** A here-document that feeds `text` as base64 to `command`. */
 export function heredoc(command: string, text: string): string {
-  const lines = Buffer.from(text).toString('base64').replaceAll(/(.{76})/g, '$1\n').trimEnd();
+  const lines = Buffer.from(text)
+    .toString('base64')
+    .replaceAll(/(.{76})/g, '$1\n')
+    .trimEnd();
   return `${command} <<'__SLIPWAY__'\n${lines}\n__SLIPWAY__`;
 }

@@ -53,11 +53,15 @@ export function probeScript(resources: readonly Resource[], options: ProbeOption
     statPaths(paths.map(r => r.path)),
     ...pick('file').map(r => `f ${quote([r.path])} ${sha256Hex(r.content)}`),
     ...pick('artifact').map(r => `a ${quote([r.path])} ${quote([memo(r, options)])}`),
-    ...pick('link').map(r => `printf 'link\\t%s\\t%s\\n' ${quote([r.path])} "$(readlink ${quote([r.path])} || :)"`),
+    ...pick('link').map(
+      r => `printf 'link\\t%s\\t%s\\n' ${quote([r.path])} "$(readlink ${quote([r.path])} || :)"`,
+    ),
     ...pick('line-block').map(r => `c ${quote([r.path])}`),
     ...pick('sysctl').map(r => `s ${quote([r.key, sysctlPath(r.key)])}`),
     ...pick('module').map(r => `m ${quote([r.name])}`),
-    pick('swap').length > 0 ? `tail -n +2 /proc/swaps | while read -r d _; do printf 'swap\\t%s\\n' "$d"; done` : '',
+    pick('swap').length > 0
+      ? `tail -n +2 /proc/swaps | while read -r d _; do printf 'swap\\t%s\\n' "$d"; done`
+      : '',
     packages(pick('package').map(r => r.name)),
     units(pick('unit').map(r => r.name)),
     ':',
@@ -71,7 +75,7 @@ const FUNCTIONS = `
 c() { [ ! -f "$1" ] || [ "$(stat -c %s -- "$1")" -gt ${String(CONTENT_BYTES_MAX)} ] || printf 'content\\t%s\\t%s\\n' "$1" "$(base64 -w0 < "$1")"; }
 f() { [ -f "$1" ] || return 0; h=$(sha256sum < "$1"); h=\${h%% *}; printf 'sha256\\t%s\\t%s\\n' "$1" "$h"; [ "$h" = "$2" ] || c "$1"; }
 a() { [ -f "$1" ] || return 0; [ "$(stat -c '%s %i %.9Z' -- "$1")" != "$2" ] || return 0; h=$(sha256sum < "$1"); printf 'sha256\\t%s\\t%s\\n' "$1" "\${h%% *}"; }
-s() { if read -r v < "$2"; then printf 'sysctl\\t%s\\t%s\\n' "$1" "$v"; fi 2>/dev/null; }
+s() { if v=$(cat "$2" 2>/dev/null); then printf 'sysctl\\t%s\\t%s\\n' "$1" "$v"; fi; }
 m() { [ -d "/sys/module/$1" ] || grep -q "/$1\\.ko" "/lib/modules/$(uname -r)/modules.builtin" 2>/dev/null || return 0; printf 'module\\t%s\\n' "$1"; }
 `.trim();
 
@@ -90,7 +94,10 @@ const units = (names: readonly string[]): string =>
     ? ''
     : `systemctl show -p Id -p LoadState -p ActiveState -p UnitFileState -- ${quote(names)} | sed 's/^/unit\\t/'`;
 
-function memo(resource: Extract<Resource, {kind: 'artifact'}>, {state, bootId, deep}: ProbeOptions) {
+function memo(
+  resource: Extract<Resource, {kind: 'artifact'}>,
+  {state, bootId, deep}: ProbeOptions,
+) {
   const recorded = state.resources[resourceId(resource)];
   if (deep || state.bootId !== bootId || recorded?.digest !== resource.sha256) return '';
   return recorded.stat ?? '';
@@ -98,7 +105,10 @@ function memo(resource: Extract<Resource, {kind: 'artifact'}>, {state, bootId, d
 
 /** Path under /proc/sys of a key; dots separate, a slash in a key is a dot in a name. */
 export const sysctlPath = (key: string): string =>
-  `/proc/sys/${key.split('.').map(part => part.replaceAll('/', '.')).join('/')}`;
+  `/proc/sys/${key
+    .split('.')
+    .map(part => part.replaceAll('/', '.'))
+    .join('/')}`;
 
 /** Reads the output of `probeScript`. A line of another form is a defect of ours and throws. */
 export function parseProbe(output: string): HostProbe {
@@ -154,9 +164,9 @@ export function parseProbe(output: string): HostProbe {
         if (value === 'installed') probe.packages.add(key);
         break;
       case 'unit': {
-        const [name, text = ''] = splitOnce(key, '=');
+        const [name = '', text = ''] = splitOnce(key, '=');
         if (name === '') endUnit();
-        const [name = "", text = ""] = splitOnce(key, "=");
+        else unit.set(name, text);
         break;
       }
       case '':

@@ -1,0 +1,55 @@
+import type {Artifact, ArtifactName} from '#artifacts/artifact';
+import type {Emit} from '../engine/events.ts';
+import type {Role} from '../role/role.ts';
+import type {Cluster} from '../role/cluster.ts';
+import type {Render} from '../template/templates.ts';
+import type {Connect} from '../transport/connection.ts';
+
+/** What an action needs from outside; put together in main.ts. */
+export interface Environment {
+  readonly cluster: Cluster;
+  readonly connect: Connect;
+  readonly artifacts: () => Promise<Artifacts>;
+  readonly render: Render;
+  readonly rolesByPhase: Readonly<Record<string, readonly Role[]>>;
+  readonly emit: Emit;
+  readonly signal: AbortSignal;
+  readonly options: ActionOptions;
+  readonly clock: Clock;
+  /** One line that tells other operators who holds a lock. */
+  readonly owner: string;
+  readonly knownHostsPaths: readonly string[];
+}
+
+export interface Clock {
+  readonly now: () => Date;
+  /** Milliseconds that never run backwards. */
+  readonly monotonicMs: () => number;
+}
+
+export interface ActionOptions {
+  /** Hosts worked on at the same time. */
+  readonly forks: number;
+  /** Names or groups of hosts; empty: all of them. */
+  readonly limit: readonly string[];
+  /** Hash every artifact on the hosts. */
+  readonly deep: boolean;
+}
+
+/** The artifacts as a run sees them. */
+export interface Artifacts {
+  readonly artifact: (name: ArtifactName) => Promise<Artifact>;
+  readonly images: ClusterImages;
+  /** References that the site's registry does not have. */
+  readonly missingImages: (references: readonly string[]) => Promise<readonly string[]>;
+}
+
+/** References by what needs them. */
+export interface ClusterImages {
+  readonly controlPlane: readonly string[];
+  readonly everyNode: readonly string[];
+  readonly addons: readonly string[];
+  readonly flannel: string;
+  readonly coredns: string;
+  readonly proof: string;
+}

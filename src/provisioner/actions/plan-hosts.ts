@@ -1,0 +1,54 @@
+import {type ArtifactName} from '#artifacts/artifact';
+import {planHost, type HostPlan} from '../plan/host-plan.ts';
+import {runScript} from '../phases/run-script.ts';
+import type {HostSession} from '../phases/session.ts';
+import {parseProbe, probeScript} from '../resources/probe.ts';
+import type {ArtifactFact} from '../role/role.ts';
+import type {Artifacts, Environment} from './environment.ts';
+
+/** Names of all artifacts that roles ask for. */
+export const artifactNames = ({rolesByPhase}: Pick<Environment, 'rolesByPhase'>) =>
+  // Roles name entries of the catalogue; one that is not there fails when it is resolved.
+  Object.values(rolesByPhase).flatMap(roles =>
+    roles.flatMap(role => role.artifacts ?? []),
+  ) as readonly ArtifactName[];
+
+/** Version and digest of every artifact that a role may ask for; builds what is not there yet. */
+export async function resolveArtifacts(
+  environment: Environment,
+  artifacts: Artifacts,
+): Promise<(name: string) => ArtifactFact> {
+  const all = await Promise.all(artifactNames(environment).map(artifacts.artifact));
+  const facts = new Map<string, ArtifactFact>(
+    all.map(({name, version, sha256, sizeBytes}) => [name, {version, sha256, sizeBytes}]),
+  );
+  return name => {
+    const fact = facts.get(name);
+    if (fact === undefined) throw new TypeError(`no role announced the artifact ${name}`);
+    return fact;
+  };
+}
+
+/** What differs on one host: roles say what must be, one round trip says what is. */
+export async function planOneHost(
+  {cluster, rolesByPhase, render, options}: Environment,
+  {host, facts, record, connection}: HostSession,
+  artifact: (name: string) => ArtifactFact,
+): Promise<HostPlan> {
+  const input = {cluster, host, facts, artifact, render};
+  const desired = Object.entries(rolesByPhase).map(([phase, roles]) => ({
+    phase,
+    resources: roles.flatMap(role => role.resources(input)),
+  }));
+  const all = desired.flatMap(({resources}) => resources);
+  const {state} = record;
+  const script = probeScript(all, {state, bootId: facts.bootId, deep: options.deep});
+  const {stdout} = await runScript(connection, script, {
+    failure: {
+      code: 'ERR_HOST_FACTS_FAILED',
+      tried: 'read the present state',
+      hint: `log in to ${host.name} and look whether it is healthy`,
+    },
+  });
+  return planHost(host.name, desired, {probe: parseProbe(stdout), state});
+}

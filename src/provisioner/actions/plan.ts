@@ -1,0 +1,126 @@
+import {CodedError} from '#shared/errors';
+import {type Addon, planAddons} from '../addons/addon.ts';
+import type {PlannedHost} from '../engine/events.ts';
+import type {ProvisionerErrorCode} from '../errors.ts';
+import {
+  addonAction,
+  checkInitKeys,
+  describeHostActions,
+  electFirst,
+  type HostActions,
+  planHostActions,
+} from '../plan/action-plan.ts';
+import type {HostPlan} from '../plan/host-plan.ts';
+import {checkHosts} from '../preflight/check-hosts.ts';
+import {throwProblems} from '../problems-error.ts';
+import type {Artifacts, Environment} from './environment.ts';
+import type {OpenHost, OpenHosts} from './open-hosts.ts';
+import {planOneHost, resolveArtifacts} from './plan-hosts.ts';
+
+/** Everything a run would do, and what it needs to do it. */
+export interface ClusterPlan {
+  readonly first: OpenHost;
+  /** The hosts of this run that are changed; with `--limit`, those that it names. */
+  readonly hosts: readonly OpenHost[];
+  readonly hostPlans: ReadonlyMap<string, HostPlan>;
+  readonly actions: ReadonlyMap<string, HostActions>;
+  readonly addons: readonly Addon[];
+  readonly artifacts: Artifacts;
+  /** The same as lines for people and machines. */
+  readonly lines: readonly PlannedHost[];
+  readonly changes: number;
+}
+
+/**
+ * Plans a run: preflight of all hosts, then what differs. Changes nothing.
+ *
+ * @throws CodedError or ProblemsError: every problem of every host at once
+ */
+export async function planCluster(
+  environment: Environment,
+  open: OpenHosts,
+  selected: ReadonlySet<string>,
+): Promise<ClusterPlan> {
+  const {cluster, signal} = environment;
+  const targets = open.hosts.filter(({host}) => selected.has(host.name));
+  const inputs = targets.map(each => ({...each, cluster, state: each.record.state}));
+  throwProblems([...open.errors, ...checkHosts(inputs)]);
+  const first = electFirst(open.hosts.map(each => ({...each, state: each.record.state})));
+  if (first === undefined) throw new TypeError('the configuration has no control plane');
+  checkInitKeys(cluster, first);
+  const artifacts = await environment.artifacts();
+  const artifact = await resolveArtifacts(environment, artifacts);
+  signal.throwIfAborted();
+  const plans = await Promise.all(targets.map(host => planOneHost(environment, host, artifact)));
+  const actions = inputs.map(host =>
+    planHostActions(host, {images: artifacts.images, isFirst: host.host.name === first.host.name}),
+  );
+  await checkImages(environment, artifacts, actions);
+  const upstream = open.hosts.some(({facts}) => facts.hasUpstreamDns);
+  const addons = planAddons(cluster, {images: artifacts.images, upstream}).filter(
+    addon =>
+      first.state.actions[addonAction(addon.name)]?.digest !== addon.digest ||
+      first.state.actions[addonAction(addon.name)]?.status !== 'done',
+  );
+  const lines = describe({plans, actions, addons});
+  return {
+    first,
+    hosts: targets,
+    hostPlans: new Map(plans.map(plan => [plan.host, plan])),
+    actions: new Map(actions.map(each => [each.host, each])),
+    addons,
+    artifacts,
+    lines,
+    changes: lines.reduce((sum, line) => sum + line.changes.length, 0),
+  };
+}
+
+/** A missing image costs kubeadm minutes of retries: ask for all of them first. */
+async function checkImages(
+  {cluster}: Environment,
+  artifacts: Artifacts,
+  actions: readonly HostActions[],
+): Promise<void> {
+  const needed = [...new Set(actions.flatMap(each => [...each.images, ...each.addonImages]))];
+  if (needed.length === 0) return;
+  const missing = await artifacts.missingImages(needed);
+  if (missing.length === 0) return;
+  throw new CodedError<ProvisionerErrorCode>(
+    'ERR_IMAGE_MISSING',
+    `${cluster.registryUrl ?? 'the registry'} does not have ${missing.join(', ')}`,
+    {
+      hint: `run "provision images push --registry ${cluster.registryUrl ?? 'URL'}", then try again`,
+    },
+  );
+}
+
+function describe({
+  plans,
+  actions,
+  addons,
+}: {
+  readonly plans: readonly HostPlan[];
+  readonly actions: readonly HostActions[];
+  readonly addons: readonly Addon[];
+}): readonly PlannedHost[] {
+  const hosts = plans.map((plan, index) => {
+    const own = actions[index];
+    const resources = plan.phases.flatMap(({phase, changes}) =>
+      changes.map(({change}) => ({phase, ...change})),
+    );
+    return {
+      host: plan.host,
+      changes: [...resources, ...(own === undefined ? [] : describeHostActions(own))],
+    };
+  });
+  const cluster = {
+    host: 'cluster',
+    changes: addons.map(addon => ({
+      phase: 'network-addon',
+      id: addonAction(addon.name),
+      action: 'run' as const,
+      summary: `apply ${addon.objects.length} objects`,
+    })),
+  };
+  return [...hosts, cluster].filter(({changes}) => changes.length > 0);
+}

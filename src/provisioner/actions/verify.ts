@@ -1,0 +1,35 @@
+import {electFirst} from '../plan/action-plan.ts';
+import {throwProblems} from '../problems-error.ts';
+import type {ProofResult} from '../proof/proof-result.ts';
+import {prove} from '../proof/prove.ts';
+import type {Environment} from './environment.ts';
+import {KubernetesSession} from './kubernetes-session.ts';
+import {openHosts, type OpenHosts} from './open-hosts.ts';
+
+/**
+ * The whole proof on a cluster that is already there; changes nothing but its own namespace.
+ *
+ * @throws CodedError ERR_PROOF_FAILED, ERR_CLUSTER_ABSENT and those of a connection
+ */
+export async function verify(environment: Environment): Promise<ProofResult> {
+  const {cluster, signal, artifacts} = environment;
+  await using open = await openControlPlanes(environment);
+  await using kubernetes = openKubernetes(environment, open);
+  const {images} = await artifacts();
+  const api = await kubernetes.api({signal});
+  return await prove(api, cluster, {signal, image: images.proof});
+}
+
+/** Connections to the control planes only: enough for everything that the API answers. */
+export async function openControlPlanes(environment: Environment): Promise<OpenHosts> {
+  const controlPlanes = environment.cluster.hosts.filter(host => host.isControlPlane);
+  return await openHosts(environment, controlPlanes, {lock: false});
+}
+
+/** The API through the elected control plane of those that were reached. */
+export function openKubernetes({cluster}: Environment, open: OpenHosts): KubernetesSession {
+  const first = electFirst(open.hosts.map(each => ({...each, state: each.record.state})));
+  if (first === undefined) throwProblems(open.errors);
+  if (first === undefined) throw new TypeError('the configuration has no control plane');
+  return new KubernetesSession(first.connection, cluster.endpoint);
+}

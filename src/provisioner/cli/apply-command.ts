@@ -1,0 +1,85 @@
+import {CodedError} from '#shared/errors';
+import {converge, type Outcome, throwOutcome} from '../actions/converge.ts';
+import {EVENTS_VERSION} from '../engine/events.ts';
+import type {ProvisionerErrorCode} from '../errors.ts';
+import {formatProof, type ProofResult} from '../proof/proof-result.ts';
+import {formatOutcomes, plural} from '../report/text-report.ts';
+import {type CommandContext, type CommandInput, openContext} from './context.ts';
+import {exitCodeOf} from './exit-code.ts';
+
+/** `provision [apply] cluster.yaml`: the whole path, from hosts to proof. */
+export async function applyCommand(input: CommandInput): Promise<number> {
+  const context = await openContext(input);
+  const {environment, reporter, journal} = context;
+  const {cluster, signal} = environment;
+  reporter.emit({
+    type: 'run-started',
+    version: EVENTS_VERSION,
+    run: journal?.run ?? '',
+    action: 'apply',
+    cluster: cluster.name,
+    hosts: cluster.hosts.map(({name}) => name),
+  });
+  let outcome: Outcome | undefined;
+  let thrown: unknown;
+  try {
+    outcome = await converge(environment, {
+      confirm: async plan => {
+        await journal?.writePlan(plan.lines);
+        return await confirm(input, `Make ${plural(plan.changes, 'change')}?`);
+      },
+    });
+    throwOutcome(outcome, {signal});
+  } catch (error) {
+    thrown = error;
+  }
+  finish(context, {outcome, thrown});
+  if (thrown !== undefined) throw thrown;
+  return 0;
+}
+
+interface End {
+  readonly outcome: Outcome | undefined;
+  readonly thrown: unknown;
+}
+
+function finish({reporter, journal}: CommandContext, {outcome, thrown}: End): void {
+  const changes = outcome?.changes ?? 0;
+  const hosts = outcome?.hosts ?? [];
+  if (outcome?.proof !== undefined) sayProof(reporter.say.bind(reporter), outcome.proof);
+  if (changes > 0) reporter.say(`\n${reporter.timeline.format()}`);
+  if (thrown !== undefined && hosts.length > 0) reporter.say(`\n${formatOutcomes(hosts)}`);
+  const {seconds} = reporter;
+  const ok = thrown === undefined;
+  const exitCode = ok ? 0 : exitCodeOf(thrown);
+  reporter.emit({type: 'run-finished', ok, exitCode, changes, seconds, hosts});
+  const end = ok ? 'done' : 'not finished';
+  reporter.say(`${end}: ${plural(changes, 'change')} in ${seconds.toFixed(1)} s`);
+  if (!ok && journal !== undefined) reporter.say(`journal: ${journal.directory}`);
+}
+
+function sayProof(say: (text: string) => void, proof: ProofResult): void {
+  say(`\n${formatProof(proof)}`);
+}
+
+/**
+ * Asks on a terminal; `--yes` answers. Elsewhere nobody can be asked.
+ *
+ * @throws CodedError ERR_CONFIRMATION_NEEDED
+ */
+export async function confirm(
+  {args, output, ask, signal}: CommandInput,
+  question: string,
+): Promise<boolean> {
+  if (args.options.yes) return true;
+  if (output.isTerminal && args.options.output === 'text') {
+    const answer = await ask(`${question} [y/N] `);
+    signal.throwIfAborted();
+    return /^y(es)?$/i.test(answer.trim());
+  }
+  throw new CodedError<ProvisionerErrorCode>(
+    'ERR_CONFIRMATION_NEEDED',
+    `${question} There is no terminal to answer on`,
+    {hint: 'look at the plan, then run the same command with --yes'},
+  );
+}

@@ -1,0 +1,53 @@
+import {hostname} from 'node:os';
+import type {ActionOptions, Environment} from '../actions/environment.ts';
+import {loadCluster} from '../config/load.ts';
+import {Journal} from '../journal/journal.ts';
+import {createEnvironment} from '../main.ts';
+import type {Arguments, Verb} from './arguments.ts';
+import {type Output, Reporter} from './reporter.ts';
+
+export interface CommandInput {
+  readonly args: Arguments;
+  readonly clusterFile: string;
+  readonly output: Output;
+  readonly signal: AbortSignal;
+  /** Reads one line from the terminal. */
+  readonly ask: (question: string) => Promise<string>;
+}
+
+/** What a command works with: the environment of its actions and the way it tells of them. */
+export interface CommandContext {
+  readonly environment: Environment;
+  readonly reporter: Reporter;
+  readonly journal: Journal | undefined;
+}
+
+const JOURNALLED: readonly Verb[] = ['apply', 'reset'];
+
+/** Loads the cluster and opens the journal; nothing is connected to yet. */
+export async function openContext(
+  {args, clusterFile, output, signal}: CommandInput,
+  {quiet = false}: {readonly quiet?: boolean} = {},
+): Promise<CommandContext> {
+  const cluster = await loadCluster({file: clusterFile});
+  const {name, directory} = cluster;
+  const journal = JOURNALLED.includes(args.verb)
+    ? new Journal({directory, cluster: name, now: new Date()})
+    : undefined;
+  const silent: Output = {...output, write: () => undefined};
+  const format = args.options.output;
+  const reporter = new Reporter({output: quiet ? silent : output, format, journal});
+  const {forks, limit, deep, acceptNewHostKeys} = args.options;
+  const options: ActionOptions = {forks, limit, deep};
+  const run = journal?.run ?? `${args.verb} on ${hostname()}`;
+  const {emit} = reporter;
+  const environment = await createEnvironment({
+    cluster,
+    emit,
+    signal,
+    options,
+    acceptNewHostKeys,
+    run,
+  });
+  return {environment, reporter, journal};
+}

@@ -1,0 +1,23 @@
+import {mkdtemp, rm, writeFile} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {runAttached} from '#shared/local-process';
+import {kubeconfig} from '../actions/kubeconfig.ts';
+import {openStore} from '../main.ts';
+import {type CommandInput, openContext} from './context.ts';
+
+/** `provision kubectl …`: the cluster's own kubectl version with the administrator's kubeconfig. */
+export async function kubectlCommand(input: CommandInput): Promise<number> {
+  const {environment} = await openContext(input, {quiet: true});
+  const {cluster, signal} = environment;
+  const store = await openStore(cluster, {signal, onProgress: () => undefined});
+  const [config, {path}] = await Promise.all([kubeconfig(environment), store.artifact('kubectl')]);
+  const directory = await mkdtemp(join(tmpdir(), 'provision-kubectl-')); // mode 0700
+  try {
+    const file = join(directory, 'kubeconfig');
+    await writeFile(file, config, {mode: 0o600});
+    return await runAttached([path, ...input.args.rest], {signal, env: {KUBECONFIG: file}});
+  } finally {
+    await rm(directory, {recursive: true, force: true});
+  }
+}

@@ -1,0 +1,85 @@
+import {loadCluster} from '../config/load.ts';
+import {formatProof} from '../proof/proof-result.ts';
+import {kubeconfig} from '../actions/kubeconfig.ts';
+import {status} from '../actions/status.ts';
+import {verify} from '../actions/verify.ts';
+import {formatTable} from '../report/table.ts';
+import {applyCommand} from './apply-command.ts';
+import {type CommandInput, openContext} from './context.ts';
+import {kubectlCommand} from './kubectl-command.ts';
+import {planCommand} from './plan-command.ts';
+import {resetCommand} from './reset-command.ts';
+
+/**
+ * Runs one command on one cluster and returns its exit code.
+ *
+ * @throws CodedError for everything that `exitCodeOf` knows
+ */
+export async function runCommand(input: CommandInput): Promise<number> {
+  switch (input.args.verb) {
+    case 'apply':
+      return await applyCommand(input);
+    case 'plan':
+      return await planCommand(input);
+    case 'reset':
+      return await resetCommand(input);
+    case 'verify':
+      return await verifyCommand(input);
+    case 'status':
+      return await statusCommand(input);
+    case 'kubeconfig':
+      return await kubeconfigCommand(input);
+    case 'kubectl':
+      return await kubectlCommand(input);
+    case 'validate':
+      return await validateCommand(input);
+    case 'images':
+      throw new TypeError('images is run by the composition of programs');
+    default:
+      return input.args.verb satisfies never;
+  }
+}
+
+async function verifyCommand(input: CommandInput): Promise<number> {
+  const {environment, reporter} = await openContext(input);
+  const proof = await verify(environment);
+  if (input.args.options.output === 'json') input.output.write(`${JSON.stringify(proof)}\n`);
+  reporter.say(formatProof(proof));
+  return 0;
+}
+
+async function statusCommand(input: CommandInput): Promise<number> {
+  const {environment} = await openContext(input, {quiet: true});
+  const {hosts, cluster} = await status(environment);
+  if (input.args.options.output === 'json') {
+    input.output.write(`${JSON.stringify({hosts, cluster})}\n`);
+    return 0;
+  }
+  const header = ['HOST', 'SSH', 'RUNTIME', 'KUBELET', 'READY', 'CERTIFICATES UNTIL', 'DRIFT'];
+  const rows = hosts.map(({host, ssh, runtime, kubelet, ready, certificatesUntil, drift}) => [
+    host,
+    ssh,
+    runtime,
+    kubelet,
+    ready,
+    certificatesUntil,
+    drift === undefined ? '-' : String(drift),
+  ]);
+  input.output.write(`${formatTable(header, rows)}\n`);
+  return 0;
+}
+
+async function kubeconfigCommand(input: CommandInput): Promise<number> {
+  const {environment} = await openContext(input, {quiet: true});
+  input.output.write(await kubeconfig(environment));
+  return 0;
+}
+
+async function validateCommand({clusterFile, output, args}: CommandInput): Promise<number> {
+  const cluster = await loadCluster({file: clusterFile});
+  const {name, hosts, kubernetesVersion} = cluster;
+  const text = `${clusterFile}: cluster ${name}, Kubernetes ${kubernetesVersion}, ${hosts.length} hosts: valid`;
+  const json = JSON.stringify({valid: true, cluster: name, hosts: hosts.map(host => host.name)});
+  output.write(`${args.options.output === 'json' ? json : text}\n`);
+  return 0;
+}

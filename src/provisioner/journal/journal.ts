@@ -1,0 +1,32 @@
+import {randomBytes} from 'node:crypto';
+import {appendFileSync, mkdirSync} from 'node:fs';
+import {join} from 'node:path';
+import {writeFileAtomic} from '#shared/files';
+import type {RunEvent} from '../engine/events.ts';
+
+/**
+ * What one run did, kept beside the cluster's file: `.provision/<cluster>/runs/<id>/`. It is
+ * evidence, not state: deleting it loses nothing (DESIGN 9).
+ */
+export class Journal {
+  readonly run: string;
+  readonly directory: string;
+
+  constructor({directory, cluster, now}: {directory: string; cluster: string; now: Date}) {
+    const stamp = now.toISOString().replaceAll(/[-:]|\.\d+/g, '');
+    this.run = `${stamp}-${randomBytes(3).toString('hex')}`;
+    this.directory = join(directory, '.provision', cluster, 'runs', this.run);
+    mkdirSync(this.directory, {recursive: true, mode: 0o700});
+  }
+
+  /** Synchronous on purpose: the line is on its way to disk before the deed it tells of goes on. */
+  append(event: RunEvent, at: Date): void {
+    const line = `${JSON.stringify({at: at.toISOString(), ...event})}\n`;
+    appendFileSync(join(this.directory, 'events.ndjson'), line, {mode: 0o600});
+  }
+
+  async writePlan(plan: unknown): Promise<void> {
+    const text = `${JSON.stringify(plan, undefined, 1)}\n`;
+    await writeFileAtomic(join(this.directory, 'plan.json'), text, {mode: 0o600});
+  }
+}

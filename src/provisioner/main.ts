@@ -1,0 +1,97 @@
+import {homedir, hostname, userInfo} from 'node:os';
+import {join} from 'node:path';
+import {rolesByPhase} from '#roles';
+import type {ArtifactProgress, OnProgress} from '#artifacts/progress';
+import {imagesFor} from '#artifacts/images/image-catalogue';
+import {missingImages} from '#artifacts/images/push';
+import {type ArtifactStore, openArtifactStore} from '#artifacts/store';
+import {CodedError} from '#shared/errors';
+import type {ActionOptions, Artifacts, Environment} from './actions/environment.ts';
+import type {Emit} from './engine/events.ts';
+import type {ProvisionerErrorCode} from './errors.ts';
+import type {Cluster} from './role/cluster.ts';
+import {loadTemplates} from './template/templates.ts';
+import {createSshConnect} from './transport/ssh.ts';
+
+export interface EnvironmentOptions {
+  readonly cluster: Cluster;
+  readonly emit: Emit;
+  readonly signal: AbortSignal;
+  readonly options: ActionOptions;
+  readonly acceptNewHostKeys: boolean;
+  readonly run: string;
+}
+
+const TEMPLATES = new URL('../../templates', import.meta.url).pathname;
+
+/** The composition root of the provisioner: the only place that chooses implementations. */
+export async function createEnvironment(options: EnvironmentOptions): Promise<Environment> {
+  const {cluster, emit, signal} = options;
+  const stateDirectory = join(cluster.directory, '.provision', cluster.name);
+  let artifacts: Promise<Artifacts> | undefined;
+  return {
+    cluster,
+    emit,
+    signal,
+    options: options.options,
+    rolesByPhase,
+    render: await loadTemplates(TEMPLATES),
+    clock: {now: () => new Date(), monotonicMs: () => performance.now()},
+    owner: `run ${options.run} of ${userInfo().username}@${hostname()}, pid ${process.pid}`,
+    knownHostsPaths: [join(homedir(), '.ssh', 'known_hosts')],
+    connect: createSshConnect({
+      agentSocketPath: process.env['SSH_AUTH_SOCK'],
+      pinnedHostKeysPath: join(stateDirectory, 'known_hosts'),
+      acceptNewHostKeys: options.acceptNewHostKeys,
+    }),
+    artifacts: () => (artifacts ??= openArtifacts(cluster, {emit, signal})),
+  };
+}
+
+/** The artifacts of a cluster, locked by the file beside cluster.yaml. */
+export async function openStore(
+  cluster: Cluster,
+  {signal, onProgress}: {readonly signal: AbortSignal; readonly onProgress: OnProgress},
+): Promise<ArtifactStore> {
+  return await openArtifactStore({
+    source: cluster.artifactsSource,
+    lockFilePath: join(cluster.directory, 'cluster.lock.yaml'),
+    signal,
+    onProgress,
+  });
+}
+
+async function openArtifacts(
+  cluster: Cluster,
+  {emit, signal}: {readonly emit: Emit; readonly signal: AbortSignal},
+): Promise<Artifacts> {
+  const onProgress = ({component, state, seconds}: ArtifactProgress) => {
+    if (state === 'cached') return;
+    emit({type: 'task-progress', phase: 'artifacts', text: `${component}: ${state}`});
+    if (state !== 'done') return;
+    emit({type: 'message', text: `artifact ${component} made in ${seconds.toFixed(0)} s`});
+  };
+  const store = await openStore(cluster, {signal, onProgress});
+  const {byRole} = imagesFor({kubernetesVersion: `v${cluster.kubernetesVersion}`});
+  const {apiserver, controllerManager, scheduler, etcd, pause, proxy, flannel} = byRole;
+  return {
+    artifact: name => store.artifact(name),
+    images: {
+      controlPlane: [apiserver, controllerManager, scheduler, etcd],
+      everyNode: [pause, proxy, flannel],
+      addons: [byRole.coredns, byRole.proof],
+      flannel,
+      coredns: byRole.coredns,
+      proof: byRole.proof,
+    },
+    missingImages: async references => {
+      const {registryUrl} = cluster;
+      if (registryUrl !== undefined) return missingImages({registryUrl, references, signal});
+      throw new CodedError<ProvisionerErrorCode>(
+        'ERR_REGISTRY_REQUIRED',
+        `images that are made from packages have to come from a registry, and none is named`,
+        {hint: 'set spec.registry.url and run "provision images push --registry URL"'},
+      );
+    },
+  };
+}
