@@ -124,25 +124,19 @@ export function formatStatus({up, owner, hosts, site, clusterFile}: LabStatus): 
   if (!up) {
     return owner === null ? 'no lab is up\n' : `no lab of this checkout is up (owner: ${owner})\n`;
   }
-  const rows = hosts.map(({name, address, state, cable, memoryBytes}) => {
+  const hostRows = hosts.map(({name, address, state, cable, memoryBytes}) => {
     const memory = memoryBytes === null ? '-' : `${Math.round(memoryBytes / 1024 ** 2)} MB`;
-    return [
-      name,
-      address,
-      state,
-      cable === 'cut' && state !== 'stopped' ? 'cable cut' : '',
-      memory,
-    ];
+    return [name, address, state + (state === 'stopped' ? '' : cableNote(cable)), memory];
   });
-  const services = `registry ${site.registry}, packages ${site.packages}`;
-  const siteRow = ['site', site.address, services, site.cable === 'cut' ? 'cable cut' : '', ''];
-  const lines = [...rows, siteRow].map(cells =>
-    cells
-      .filter(cell => cell !== '')
-      .join('  ')
-      .trimEnd(),
+  const services = `registry ${site.registry}, packages ${site.packages}${cableNote(site.cable)}`;
+  const lines = [...hostRows, ['site', site.address, services]].map(([name, address, ...rest]) =>
+    [name?.padEnd(4), address?.padEnd(10), ...rest].join('  '),
   );
   return `${lines.join('\n')}\ncluster file: ${clusterFile}\n`;
+}
+
+function cableNote(cable: 'plugged' | 'cut'): string {
+  return cable === 'cut' ? ', cable cut' : '';
 }
 
 function parseFault(word: string, rest: readonly string[]): LabCommand {

@@ -19,7 +19,7 @@ const OWNER_BYTES_MAX = 4096; // one path
  * An abstract socket (first byte zero, unix(7)): the kernel lets one process bind it and frees it
  * when that process ends in whatever way, so the operation's lock is never stale.
  */
-const OPERATION_SOCKET = '\0slipway-lab';
+const OPERATION_NAME = 'slipway-lab';
 
 export type OwnerDecision =
   | {readonly kind: 'ours'}
@@ -107,8 +107,11 @@ export async function removeRunFolder(): Promise<void> {
  *
  * @throws CodedError `ERR_LAB_BUSY`
  */
-export async function withOperation<T>(work: () => Promise<T>): Promise<T> {
-  const server = await bindOperation();
+export async function withOperation<T>(
+  work: () => Promise<T>,
+  name: string = OPERATION_NAME,
+): Promise<T> {
+  const server = await bindOperation(name);
   try {
     return await work();
   } finally {
@@ -116,12 +119,12 @@ export async function withOperation<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-async function bindOperation(): Promise<Server> {
+async function bindOperation(name: string): Promise<Server> {
   const server = createServer(socket => socket.destroy());
   try {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen(OPERATION_SOCKET, resolve);
+      server.listen(`\0${name}`, resolve);
     });
   } catch (cause) {
     if (!isErrno(cause, 'EADDRINUSE')) throw cause;
