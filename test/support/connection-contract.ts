@@ -1,9 +1,7 @@
 import test from 'ava';
 import {Readable} from 'node:stream';
 import type {Connection, Payload} from '#provisioner/transport/connection';
-
-/** Long enough for a machine under load; a test that needs it has failed. */
-export const inTime = (): AbortSignal => AbortSignal.timeout(30_000);
+import {inTime} from './open-ssh.ts';
 
 export const payloadOf = (content: string | Buffer): Payload => ({
   sizeBytes: Buffer.byteLength(content),

@@ -4,7 +4,7 @@
  * their own.
  */
 import {spawn, type ChildProcess} from 'node:child_process';
-import {once} from 'node:events';
+import {EventEmitter, once} from 'node:events';
 import {chmod, mkdtemp, readFile, rm, writeFile} from 'node:fs/promises';
 import {connect, createServer, type AddressInfo, type Socket} from 'node:net';
 import {tmpdir} from 'node:os';
@@ -57,8 +57,10 @@ export interface SshServer extends AsyncDisposable {
   dropAll(): void;
   /** Every command line that was executed. */
   readonly commands: readonly string[];
-  /** Channels that are open now. */
-  openChannelCount(): number;
+  /** Resolves when the next command line is executed. */
+  nextCommand(): Promise<void>;
+  /** Resolves when no command runs any longer. */
+  quiet(): Promise<void>;
 }
 
 export async function startSshServer(options: SshServerOptions = {}): Promise<SshServer> {
@@ -74,7 +76,7 @@ export async function startSshServer(options: SshServerOptions = {}): Promise<Ss
     faults,
     allowedKey: Buffer.from(user.public.split(' ')[1] ?? '', 'base64'),
     children: new Set(),
-    channels: new Set(),
+    events: new EventEmitter(),
     commands: [],
   };
   const server = new ssh2.Server(
@@ -109,7 +111,10 @@ export async function startSshServer(options: SshServerOptions = {}): Promise<Ss
     faults,
     commands: state.commands,
     dropAll,
-    openChannelCount: () => state.channels.size,
+    nextCommand: () => new Promise(resolve => state.events.once('command', resolve)),
+    quiet: async () => {
+      while (state.children.size > 0) await once(state.events, 'end');
+    },
     target: fields => ({
       host: 'h1',
       address: '127.0.0.1',
@@ -136,7 +141,7 @@ interface ServerState {
   readonly faults: SshFaults;
   readonly allowedKey: Buffer;
   readonly children: Set<ChildProcess>;
-  readonly channels: Set<ServerChannel>;
+  readonly events: EventEmitter;
   readonly commands: string[];
 }
 
@@ -202,10 +207,9 @@ function serveSession(session: Session, state: ServerState, closed: () => void):
     (accept: () => ServerChannel, _reject: () => void, info: {command: string}) => {
       const channel = accept();
       state.commands.push(info.command);
-      state.channels.add(channel);
+      state.events.emit('command');
       channel.on('error', () => undefined);
       channel.once('close', () => {
-        state.channels.delete(channel);
         closed();
       });
       if (state.faults.hang === 'command') channel.resume();
@@ -228,7 +232,10 @@ async function execute(channel: ServerChannel, command: string, state: ServerSta
     env: {PATH: `${directory}:/usr/bin:/bin`, HOME: directory},
   });
   state.children.add(child);
-  child.once('close', () => state.children.delete(child));
+  child.once('close', () => {
+    state.children.delete(child);
+    state.events.emit('end');
+  });
   channel.pipe(child.stdin);
   child.stdin.on('error', () => undefined); // the command ended first
   channel.once('close', () => child.stdin.destroy());

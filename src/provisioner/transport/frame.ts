@@ -83,6 +83,7 @@ export class OutputSink {
 
   /** @returns `too-large` once the limit is passed; from then on the stream is of no use */
   write(chunk: Buffer): 'ok' | 'too-large' {
+    if (this.#status !== undefined) return 'ok'; // from something left in the background
     const {output, end} = this.#reader.read(chunk);
     this.#sizeBytes += output.length;
     if (this.#sizeBytes > this.#limitBytes) return 'too-large';

@@ -1,8 +1,7 @@
-import {Readable} from 'node:stream';
 import {CodedError} from '#shared/errors';
 import {waitFor} from '#shared/wait-for';
 import type {ProvisionerErrorCode} from '../errors.ts';
-import type {LockOptions, Payload} from './connection.ts';
+import type {LockOptions} from './connection.ts';
 import {formatLockScript, parseLockLine, type LockLine, type LockRefusal} from './lock.ts';
 import type {Shell} from './shell.ts';
 
@@ -13,7 +12,7 @@ export interface HostLockOptions extends LockOptions {
   readonly host: string;
   readonly path: string;
   /** Opens a shell of its own for the lock. */
-  readonly startShell: () => Promise<Shell>;
+  readonly startShell: (signal: AbortSignal) => Promise<Shell>;
 }
 
 export interface HostLock {
@@ -29,8 +28,9 @@ export interface HostLock {
 export async function takeHostLock(options: HostLockOptions): Promise<HostLock> {
   const {path, owner, signal, orphanTimeoutMs = ORPHAN_TIMEOUT_MS, onOrphan} = options;
   let orphan = '';
-  const attempt = async (deadline: AbortSignal): Promise<HostLock | undefined> => {
-    const {line, ended} = await tryLock(formatLockScript({path, owner}), options, deadline);
+  // Under the caller's signal: an attempt is short, and the first must not be cut off by the deadline.
+  const attempt = async (): Promise<HostLock | undefined> => {
+    const {line, ended} = await tryLock(formatLockScript({path, owner}), options, signal);
     if (line.kind === 'locked') return {ended};
     if (line.kind !== 'orphan') throw refused(line, options);
     if (orphan === '') onOrphan?.(line.text);
@@ -53,43 +53,16 @@ async function tryLock(
   {startShell}: HostLockOptions,
   signal: AbortSignal,
 ): Promise<{readonly line: LockLine; readonly ended: Promise<void>}> {
-  const shell = await startShell();
-  const answer = Promise.withResolvers<LockLine>();
-  const onLine = (text: string): void => {
-    const line = parseLockLine(text);
-    if (line) answer.resolve(line);
-  };
-  const hold = new AbortController(); // once taken, the lock no longer depends on the signal
-  const abort = (): void => {
-    hold.abort(signal.reason);
-  };
-  signal.addEventListener('abort', abort, {once: true});
-  const running = shell.run(script, {payload: endlessInput, onLine, signal: hold.signal});
-  const ended = running.then(
-    ({stderr}) => {
-      answer.resolve({kind: 'unusable', text: stderr.trim()});
-    },
-    (error: unknown) => {
-      answer.reject(error);
-    },
-  );
+  const shell = await startShell(signal);
+  let line: LockLine | undefined;
   try {
-    const line = await answer.promise;
-    if (line.kind !== 'locked') shell.close();
-    return {line, ended};
-  } catch (error) {
-    shell.close();
-    throw error;
+    const {stdout, stderr} = await shell.run(script, {ownShell: true, signal});
+    line = parseLockLine(stdout) ?? {kind: 'unusable', text: stderr.trim()};
+    return {line, ended: shell.ended};
   } finally {
-    signal.removeEventListener('abort', abort);
+    if (line?.kind !== 'locked') shell.close();
   }
 }
-
-/** Promised and never sent: the script that waits for it lives as long as its channel. */
-const endlessInput: Payload = {
-  sizeBytes: 1,
-  open: () => new Readable({read: () => undefined}),
-};
 
 function refused(
   {kind, text}: LockRefusal,

@@ -17,34 +17,34 @@ const LIVE_GRACE_SECONDS = 3;
 const LOCK_DESCRIPTOR = 8; // a single digit: dash knows no others
 
 /**
- * A script that takes the lock, prints `locked`, and holds it until its input ends. Otherwise it
- * prints one other line of `LockLine` and ends at once; nothing on the host waits for long.
+ * A script for a shell's loop itself, which from then on holds the lock until its channel ends.
+ * It prints one line (`LockLine`) and never waits for long.
  */
 export function formatLockScript({path, owner}: LockScript): string {
   if (/[\r\n]/.test(owner)) throw new TypeError('the owner of a lock is one line');
   return `
-path=${quote(path)} work=${quote(`${path}.work`)}
-command -v flock >/dev/null || { echo 'unusable flock (util-linux) is not installed'; exit 1; }
-if ! { mkdir -p "\${path%/*}" && : >>"$path" && : >>"$work"; }; then
-  echo "unusable $path cannot be written"; exit 1
-fi
-exec 9<>"$path"
-owner=; read -r owner <"$path" || true
-flock -w ${LIVE_GRACE_SECONDS} -x 9 || { read -r owner <"$path"; echo "held $owner"; exit 1; }
-if ! flock -n -x "$work" true; then
+path=${quote(path)} work=${quote(`${path}.work`)} owner=
+if ! command -v flock >/dev/null; then
+  echo 'unusable flock (util-linux) is not installed'
+elif ! { mkdir -p "\${path%/*}" && ( : >>"$path" && : >>"$work" ); }; then
+  echo "unusable $path cannot be written"
+elif ! { exec 9<>"$path"; flock -w ${LIVE_GRACE_SECONDS} -x 9; }; then
+  read -r owner <"$path" || :
+  echo "held $owner"
+elif ! flock -n -x "$work" true; then
+  read -r owner <"$path" || :
   commands=
   for descriptor in /proc/[0-9]*/fd/${LOCK_DESCRIPTOR}; do
     [ "$descriptor" -ef "$work" ] || continue
     process=\${descriptor%/fd/*}
-    if { read -r name <"$process/comm"; } 2>/dev/null; then
-      commands="$commands, $name (pid \${process#/proc/})"
-    fi
+    { read -r name <"$process/comm"; } 2>/dev/null || continue
+    commands="$commands, $name (pid \${process#/proc/})"
   done
-  echo "orphan \${commands#, } of $owner"; exit 1
+  echo "orphan \${commands#, } of $owner"
+else
+  printf '%s\n' ${quote(owner)} >"$path"
+  echo locked
 fi
-printf '%s\\n' ${quote(owner)} >"$path"
-echo locked
-read -r end || exit 0
 `;
 }
 
@@ -66,8 +66,9 @@ export interface LockRefusal {
 
 export type LockLine = {readonly kind: 'locked'} | LockRefusal;
 
-/** @returns undefined for a line of other content, which is ignored */
-export function parseLockLine(line: string): LockLine | undefined {
+/** @returns undefined for anything but one of the lines */
+export function parseLockLine(output: string): LockLine | undefined {
+  const line = output.trim();
   if (line === 'locked') return {kind: 'locked'};
   const found = /^(held|orphan|unusable) (.*)$/.exec(line);
   const kind = found?.[1];

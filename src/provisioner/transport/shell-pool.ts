@@ -9,7 +9,7 @@ export class SessionRefused extends Error {}
 
 /** Lends a few shells to many callers, opening them as they are needed. */
 export class ShellPool {
-  readonly #open: () => Promise<Shell>;
+  readonly #open: (signal: AbortSignal) => Promise<Shell>;
   readonly #idle: Shell[] = [];
   readonly #all = new Set<Shell>();
   readonly #waiting = new Set<Waiter>();
@@ -18,7 +18,7 @@ export class ShellPool {
   #ended: CodedError | undefined;
 
   /** @param open makes a ready shell; throws `SessionRefused` if the host allows no more */
-  constructor(open: () => Promise<Shell>) {
+  constructor(open: (signal: AbortSignal) => Promise<Shell>) {
     this.#open = open;
   }
 
@@ -29,7 +29,7 @@ export class ShellPool {
       if (this.#ended) throw this.#ended;
       const idle = this.takeIdle();
       if (idle) return idle;
-      const opened = this.#openCount < this.#shellsMax ? await this.#tryOpen() : undefined;
+      const opened = this.#openCount < this.#shellsMax ? await this.#tryOpen(signal) : undefined;
       if (opened) return opened;
       await this.#wait(signal);
     }
@@ -59,10 +59,10 @@ export class ShellPool {
   }
 
   /** @returns undefined if the host allows no more sessions than are open already */
-  async #tryOpen(): Promise<Shell | undefined> {
+  async #tryOpen(signal: AbortSignal): Promise<Shell | undefined> {
     this.#openCount += 1;
     try {
-      const shell = await this.#open();
+      const shell = await this.#open(signal);
       this.#all.add(shell);
       return shell;
     } catch (error) {

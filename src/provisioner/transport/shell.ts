@@ -40,6 +40,8 @@ export class Shell {
   #frame: Frame | undefined;
   #state: 'starting' | 'idle' | 'busy' | 'broken' = 'starting';
   #pid = 0;
+  /** Settles, never rejecting, when the channel has closed. */
+  readonly ended: Promise<void>;
 
   /** @param channel executes the command of `formatShellCommand()`; owned by the shell from now on */
   constructor(channel: ClientChannel) {
@@ -47,9 +49,12 @@ export class Shell {
     channel.on('data', (chunk: Buffer) => this.#frame?.write('stdout', chunk));
     channel.stderr.on('data', (chunk: Buffer) => this.#frame?.write('stderr', chunk));
     channel.on('error', () => undefined); // always followed by `close`
-    channel.once('close', () => {
-      this.#state = 'broken';
-      this.#frame?.fail(new ShellFailure('ended', this.#frame.noise()));
+    this.ended = new Promise(resolve => {
+      channel.once('close', () => {
+        this.#state = 'broken';
+        this.#frame?.fail(new ShellFailure('ended', this.#frame.noise()));
+        resolve();
+      });
     });
   }
 

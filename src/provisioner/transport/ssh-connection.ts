@@ -20,7 +20,7 @@ export class SshConnection implements Connection {
   readonly host: string;
   readonly #client: Client;
   readonly #target: SshTarget;
-  readonly #pool = new ShellPool(() => this.#startShell());
+  readonly #pool = new ShellPool(signal => this.#startShell(signal));
   readonly #closed: Promise<void>;
   /** Shells whose scripts inherit the shared lock already. */
   readonly #joined = new WeakSet<Shell>();
@@ -45,7 +45,7 @@ export class SshConnection implements Connection {
 
   /** Opens the first shell, so that a refused sudo or session is found out at once. */
   async start(signal: AbortSignal): Promise<void> {
-    this.#pool.release(await this.#pool.acquire(signal));
+    this.#pool.release(await this.#acquire(signal));
   }
 
   async run(script: string, options: RunOptions): Promise<RunResult> {
@@ -68,7 +68,7 @@ export class SshConnection implements Connection {
 
   async lock(path: string, options: LockOptions): Promise<void> {
     if (this.#lockPath !== undefined) throw new TypeError(`${this.host} is locked already`);
-    const startShell = (): Promise<Shell> => this.#startShell();
+    const startShell = (signal: AbortSignal): Promise<Shell> => this.#startShell(signal);
     try {
       const {ended} = await takeHostLock({...options, path, host: this.host, startShell});
       this.#lockPath = path;
@@ -83,21 +83,13 @@ export class SshConnection implements Connection {
   async forward(port: number, {signal}: {readonly signal: AbortSignal}): Promise<Duplex> {
     signal.throwIfAborted();
     if (this.#lost) throw this.#lost;
-    const opened = Promise.withResolvers<Duplex>();
-    const abort = (): void => {
-      opened.reject(signal.reason);
-    };
-    signal.addEventListener('abort', abort, {once: true});
-    try {
+    return await this.#untilAborted<Duplex>(signal, opened => {
       this.#client.forwardOut('127.0.0.1', 0, '127.0.0.1', port, (error, channel) => {
         if (error) opened.reject(this.#lost ?? errors.forwardRefused(this.#target, port, error));
         else if (signal.aborted) channel.close();
         else opened.resolve(channel);
       });
-      return await opened.promise;
-    } finally {
-      signal.removeEventListener('abort', abort);
-    }
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -118,20 +110,21 @@ export class SshConnection implements Connection {
   }
 
   /** @throws CodedError ERR_SHELL_UNAVAILABLE, ERR_SUDO_REFUSED, ERR_CONNECTION_LOST; SessionRefused */
-  async #startShell(): Promise<Shell> {
+  async #startShell(signal: AbortSignal): Promise<Shell> {
     const nonce = createNonce();
     const sudo = this.#target.user !== 'root';
-    const shell = new Shell(await this.#exec(formatShellCommand({nonce, sudo})));
-    const seconds = SHELL_START_TIMEOUT_MS / 1000;
     const deadline = startDeadline({
+      signal,
       timeoutMs: SHELL_START_TIMEOUT_MS,
-      reason: () => errors.shellUnavailable(this.#target, `none started within ${seconds} s`),
+      reason: () => errors.shellUnavailable(this.#target, 'none started in time'),
     });
+    let shell: Shell | undefined;
     try {
+      shell = new Shell(await this.#exec(formatShellCommand({nonce, sudo}), deadline.signal));
       await shell.start(nonce, deadline.signal);
       return shell;
     } catch (error) {
-      shell.close();
+      shell?.close();
       if (this.#lost || !(error instanceof ShellFailure)) throw this.#lost ?? error;
       throw sudo && /\bsudo\b/.test(error.message)
         ? errors.sudoRefused(this.#target, error.message)
@@ -141,15 +134,34 @@ export class SshConnection implements Connection {
     }
   }
 
-  async #exec(command: string): Promise<ClientChannel> {
+  async #exec(command: string, signal: AbortSignal): Promise<ClientChannel> {
     if (this.#lost) throw this.#lost;
-    return await new Promise((resolve, reject) => {
+    return await this.#untilAborted(signal, opened => {
       this.#client.exec(command, (error, channel) => {
-        if (!error) resolve(channel);
-        else if (this.#lost) reject(this.#lost);
-        else reject(new SessionRefused(error.message, {cause: error}));
+        if (error) opened.reject(this.#lost ?? new SessionRefused(error.message, {cause: error}));
+        else if (signal.aborted) channel.close();
+        else opened.resolve(channel);
       });
     });
+  }
+
+  /** Waits for a callback of ssh2, which knows no signals. */
+  async #untilAborted<T>(
+    signal: AbortSignal,
+    begin: (outcome: PromiseWithResolvers<T>) => void,
+  ): Promise<T> {
+    signal.throwIfAborted();
+    const outcome = Promise.withResolvers<T>();
+    const abort = (): void => {
+      outcome.reject(signal.reason);
+    };
+    signal.addEventListener('abort', abort, {once: true});
+    try {
+      begin(outcome);
+      return await outcome.promise;
+    } finally {
+      signal.removeEventListener('abort', abort);
+    }
   }
 
   /** Everything that the shell starts from now on keeps the next run waiting; see `lock.ts`. */
@@ -169,7 +181,7 @@ export class SshConnection implements Connection {
     const idle = this.#pool.takeIdle();
     let killer: Shell | undefined;
     try {
-      killer = idle ?? (await this.#startShell());
+      killer = idle ?? (await this.#startShell(deadline.signal));
       await killer.run(formatKillSession(shell.pid), {signal: deadline.signal});
     } catch {
       // Nothing more can be done from here; the script ends when it writes to its closed pipe.

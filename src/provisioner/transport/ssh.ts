@@ -115,6 +115,7 @@ async function openClient(options: OpenClient): Promise<OpenedClient> {
   };
   client.on('error', fail).once('close', close).once('ready', ready);
   signal.addEventListener('abort', abort, {once: true});
+  if (signal.aborted) abort();
   try {
     client.connect({...settings(options), hostVerifier: verify});
     return await opened.promise;

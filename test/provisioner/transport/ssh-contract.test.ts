@@ -1,7 +1,6 @@
 import {existsSync} from 'node:fs';
-import {join} from 'node:path';
-import {createSshConnect} from '#provisioner/transport/ssh';
-import {connectionContract, inTime} from '#test/connection-contract';
+import {connectionContract} from '#test/connection-contract';
+import {openSsh} from '#test/open-ssh';
 import {startSshServer} from '#test/ssh-server';
 
 const shells = ['/usr/bin/dash', '/usr/bin/bash'].filter(existsSync);
@@ -9,12 +8,7 @@ const shells = ['/usr/bin/dash', '/usr/bin/bash'].filter(existsSync);
 for (const shell of shells) {
   connectionContract(`ssh to a host with ${shell}`, async () => {
     const server = await startSshServer({shell, faults: {noise: 'Welcome!\n'}, banner: 'Hi\n'});
-    const connect = createSshConnect({
-      agentSocketPath: undefined,
-      pinnedHostKeysPath: join(server.directory, 'known_hosts'),
-      acceptNewHostKeys: false,
-    });
-    const connection = await connect(server.target(), {signal: inTime()});
+    const connection = await openSsh(server);
     return {
       connection,
       directory: server.directory,
