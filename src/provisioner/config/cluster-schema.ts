@@ -114,7 +114,10 @@ const spec = strictObject({
     ),
   hosts: inlineHostsSchema
     .optional()
-    .describe('The hosts, written here instead of in a file of their own.'),
+    .meta({documentedAsOne: true})
+    .describe(
+      'The hosts, instead of in a file of their own; each has `name`, `roles` (a list of `control-plane` and `worker`) and the keys of a host.',
+    ),
   controlPlane: controlPlaneSchema.prefault({}).describe('The API server and what belongs to it.'),
   network: networkSchema.prefault({}).describe('Addresses and names inside the cluster.'),
   runtime: strictObject({

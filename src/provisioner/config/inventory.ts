@@ -101,7 +101,7 @@ export function resolveGroups({hosts: file, groupVars, hostVars}: HostFiles): In
 /** Hosts of `spec.hosts`. */
 export function resolveInlineHosts(
   hosts: readonly InlineHost[],
-  cluster: ConfigDocument & {readonly checked: Checked<unknown>},
+  cluster: ConfigDocument,
 ): Inventory {
   const groupOf = {'control-plane': 'kube_control_plane', worker: 'kube_node'} as const;
   const problems: Problem[] = [];
@@ -109,23 +109,13 @@ export function resolveInlineHosts(
   hosts.forEach(({name, roles, ...settings}, index) => {
     const source = {...cluster, path: ['spec', 'hosts', index]};
     if (byName.has(name)) {
-      problems.push(
-        problemAt(
-          {...source, path: [...source.path, 'name']},
-          {code: 'ERR_CONFIG_VALUE', message: `the name ${name} is taken by another host`},
-        ),
-      );
+      const message = `the name ${name} is taken by another host`;
+      const at = {...source, path: [...source.path, 'name']};
+      problems.push(problemAt(at, {code: 'ERR_CONFIG_VALUE', message}));
+      return;
     }
-    const layer = {settings, source, isDamaged: isDamaged(cluster.checked, source.path)};
-    byName.set(
-      name,
-      resolveHost(
-        name,
-        source,
-        roles.map(role => groupOf[role]),
-        [layer],
-      ),
-    );
+    const groups = roles.map(role => groupOf[role]);
+    byName.set(name, resolveHost(name, source, groups, [{settings, source, isDamaged: false}]));
   });
   return {
     source: {...cluster, path: ['spec', 'hosts']},

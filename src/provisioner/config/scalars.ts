@@ -21,7 +21,7 @@ export const dnsName = text(`^${DNS_NAME}$`, 'a DNS name in lower case');
 
 export const ipv4 = z
   .string({error: 'expected an IPv4 address'})
-  .regex(new RegExp(`^(?:${IPV4_PATTERN})$`), {error: 'expected an IPv4 address'})
+  .regex(new RegExp(`^(?:${IPV4_PATTERN})$`), {abort: true, error: 'expected an IPv4 address'})
   .refine(address => specialUseOf(parseIpv4(address) ?? 0) === undefined, {
     error: "expected a host's own IPv4 address, not a loopback, multicast or reserved one",
   });
@@ -45,7 +45,7 @@ export function cidr(prefix: {readonly min: number; readonly max: number}): z.Zo
   const expected = `expected an IPv4 network such as 10.244.0.0/16, with a prefix length from ${prefix.min} to ${prefix.max} and no host bits`;
   return z
     .string({error: expected})
-    .regex(new RegExp(`^(?:${IPV4_PATTERN})/[0-9]{1,2}$`), {error: expected})
+    .regex(new RegExp(`^(?:${IPV4_PATTERN})/[0-9]{1,2}$`), {abort: true, error: expected})
     .refine(
       value => {
         const block = parseCidr(value);
@@ -58,7 +58,7 @@ export function cidr(prefix: {readonly min: number; readonly max: number}): z.Zo
 
 export const quantity = z
   .string({error: 'expected an amount of memory such as 1700Mi'})
-  .regex(quantityRegexp, {error: 'expected an amount of memory such as 1700Mi'})
+  .regex(quantityRegexp, {abort: true, error: 'expected an amount of memory such as 1700Mi'})
   .refine(value => parseQuantity(value) !== undefined, {
     error: 'expected an amount of memory below 2^53 bytes',
   });
@@ -66,13 +66,17 @@ export const quantity = z
 /** Without user name or password (they would end in logs), query and fragment. */
 export const httpUrl = z
   .string({error: 'expected a URL such as http://10.0.0.2/debian'})
-  .regex(/^https?:\/\/[^\s@?#]+$/, {error: 'expected an http or https URL without credentials'})
+  .regex(/^https?:\/\/[^\s@?#]+$/, {
+    abort: true,
+    error: 'expected an http or https URL without credentials',
+  })
   .refine(value => URL.canParse(value), {error: 'expected an http or https URL'});
 
 /** Scheme, host and port of a registry; image names follow it. */
 export const registryUrl = z
   .string({error: 'expected a URL such as http://10.0.0.2:5000'})
   .regex(/^https?:\/\/[^\s@?#/]+\/?$/, {
+    abort: true,
     error: 'expected a URL of scheme, host and port only, such as http://10.0.0.2:5000',
   })
   .refine(value => URL.canParse(value), {error: 'expected a URL such as http://10.0.0.2:5000'});
@@ -102,5 +106,5 @@ export const labelValue = text(
 /** A text that matches a pattern. */
 export function text(pattern: string, expectation: string): z.ZodString {
   const error = `expected ${expectation}`;
-  return z.string({error}).regex(new RegExp(pattern), {error});
+  return z.string({error}).regex(new RegExp(pattern), {abort: true, error});
 }

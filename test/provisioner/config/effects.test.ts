@@ -1,0 +1,231 @@
+// A key that the schema accepts has an effect: each is set here to something other than its
+// default, and the cluster must show it. The list is compared with the schema itself.
+import test from 'ava';
+import {z} from 'zod';
+import {clusterSchema} from '#provisioner/config/cluster-schema';
+import {hostSettings} from '#provisioner/config/hosts-schema';
+import type {Cluster} from '#provisioner/role/cluster';
+import {defaults, load, minimal, withSpec, type Files} from './fixture.ts';
+
+interface Effect {
+  readonly files: Files;
+  readonly field: (cluster: Cluster) => unknown;
+  readonly expected: unknown;
+}
+
+const armoured = '-----BEGIN PGP PUBLIC KEY BLOCK-----\n';
+const repository = {url: 'http://10.0.0.2/debian', suite: 'trixie', publicKeyFile: 'site.asc'};
+
+const clusterEffects: Readonly<Record<string, Effect>> = {
+  'metadata.name': {
+    files: {'cluster.yaml': {...minimal, metadata: {name: 'other'}}},
+    field: cluster => cluster.name,
+    expected: 'other',
+  },
+  'spec.kubernetes.version': spec({}, cluster => cluster.kubernetesVersion, '1.36.3'),
+  'spec.inventory': {
+    files: {
+      ...spec({inventory: 'x.yaml'}).files,
+      'x.yaml': defaults['hosts.yaml'],
+      'hosts.yaml': undefined,
+    },
+    field: cluster => cluster.hosts.length,
+    expected: 2,
+  },
+  'spec.hosts': {
+    files: {
+      ...spec({hosts: [{name: 'a', roles: ['control-plane'], address: '10.0.0.1'}]}).files,
+      'hosts.yaml': undefined,
+    },
+    field: cluster => cluster.hosts.map(host => [host.name, host.isControlPlane, host.isWorker]),
+    expected: [['a', true, false]],
+  },
+  'spec.controlPlane.endpoint.host': spec(
+    {controlPlane: {endpoint: {host: 'api.lab'}}},
+    cluster => cluster.endpoint.host,
+    'api.lab',
+  ),
+  'spec.controlPlane.endpoint.port': spec(
+    {controlPlane: {endpoint: {port: 7443}}},
+    cluster => cluster.endpoint.port,
+    7443,
+  ),
+  'spec.controlPlane.certSANs': spec(
+    {controlPlane: {certSANs: ['*.lab', '10.0.0.9']}},
+    cluster => cluster.certSANs,
+    ['*.lab', '10.0.0.9'],
+  ),
+  'spec.network.podCIDR': spec(
+    {network: {podCIDR: '10.200.0.0/16'}},
+    cluster => cluster.network.podCIDR,
+    '10.200.0.0/16',
+  ),
+  'spec.network.serviceCIDR': spec(
+    {network: {serviceCIDR: '172.20.0.16/28'}},
+    cluster => [cluster.network.serviceCIDR, cluster.network.dnsAddress],
+    ['172.20.0.16/28', '172.20.0.26'],
+  ),
+  'spec.network.dnsDomain': spec(
+    {network: {dnsDomain: 'k8s.lab'}},
+    cluster => cluster.network.dnsDomain,
+    'k8s.lab',
+  ),
+  'spec.network.cni.name': spec(
+    {network: {cni: {name: 'flannel'}}},
+    cluster => cluster.network.cni.name,
+    'flannel',
+  ),
+  'spec.network.proxy.mode': spec(
+    {network: {proxy: {mode: 'iptables'}}},
+    cluster => cluster.network.proxy.mode,
+    'iptables',
+  ),
+  'spec.network.proxy.conntrack.maxPerCore': spec(
+    {network: {proxy: {conntrack: {maxPerCore: 0}}}},
+    cluster => cluster.network.proxy.conntrack,
+    {maxPerCore: 0, min: 131072},
+  ),
+  'spec.network.proxy.conntrack.min': spec(
+    {network: {proxy: {conntrack: {min: 0}}}},
+    cluster => cluster.network.proxy.conntrack,
+    {maxPerCore: 32768, min: 0},
+  ),
+  'spec.runtime.name': spec(
+    {runtime: {name: 'containerd'}},
+    cluster => cluster.runtime.name,
+    'containerd',
+  ),
+  'spec.runtime.restrictOomScoreAdj': spec(
+    {runtime: {restrictOomScoreAdj: true}},
+    cluster => cluster.runtime.restrictOomScoreAdj,
+    true,
+  ),
+  'spec.kubelet.config': spec(
+    {kubelet: {config: {failCgroupV1: false, evictionHard: {'nodefs.available': '1%'}}}},
+    cluster => cluster.kubeletConfig,
+    {failCgroupV1: false, evictionHard: {'nodefs.available': '1%'}},
+  ),
+  'spec.os.sysctls': spec(
+    {os: {sysctls: {'net.core.somaxconn': 4096, 'net.ipv4.ip_local_port_range': '1024 65000'}}},
+    cluster => cluster.os.sysctls,
+    {'net.core.somaxconn': '4096', 'net.ipv4.ip_local_port_range': '1024 65000'},
+  ),
+  ...Object.fromEntries(
+    Object.entries({
+      url: 'http://10.0.0.2/debian',
+      suite: 'trixie',
+      components: ['main', 'site'],
+      publicKeyFile: armoured,
+    }).map(([key, expected]) => {
+      const packageRepository = {...repository, components: ['main', 'site']};
+      const field = key === 'publicKeyFile' ? 'publicKey' : key;
+      return [
+        `spec.os.packageRepository.${key}`,
+        {
+          files: {...spec({os: {packageRepository}}).files, 'site.asc': armoured},
+          field: (cluster: Cluster): unknown =>
+            new Map<string, unknown>(Object.entries(cluster.os.packageRepository ?? {})).get(field),
+          expected,
+        },
+      ];
+    }),
+  ),
+  'spec.artifacts.source': spec(
+    {artifacts: {source: 'bundle'}},
+    cluster => cluster.artifactsSource,
+    'bundle',
+  ),
+  'spec.registry.url': spec(
+    {registry: {url: 'http://10.0.0.2:5000/'}},
+    cluster => cluster.registryUrl,
+    'http://10.0.0.2:5000',
+  ),
+  'spec.preflight.ignore': spec(
+    {preflight: {ignore: ['SystemVerification']}},
+    cluster => cluster.preflight.ignore,
+    ['SystemVerification'],
+  ),
+  'spec.preflight.memoryMinimum': spec(
+    {preflight: {memoryMinimum: '2G'}},
+    cluster => cluster.preflight.memoryMinimumBytes,
+    2e9,
+  ),
+};
+
+const hostKey = `ssh-ed25519 AAAA${'x'.repeat(64)}`;
+const taint = {key: 'example.com/gpu', value: 'yes', effect: 'NoExecute'};
+const hostEffects: Readonly<Record<string, Effect>> = {
+  address: host({address: '10.9.9.9'}, cluster => cluster.hosts[0]?.address, '10.9.9.9'),
+  internalAddress: host(
+    {address: 'x', internalAddress: '10.9.9.8'},
+    cluster => [cluster.hosts[0]?.address, cluster.hosts[0]?.internalAddress],
+    ['x', '10.9.9.8'],
+  ),
+  port: host({port: 2222}, cluster => cluster.hosts[0]?.port, 2222),
+  user: host({user: 'admin'}, cluster => cluster.hosts[0]?.user, 'admin'),
+  privateKeyFile: {
+    files: {...host({privateKeyFile: ['id_a']}).files, id_a: 'key'},
+    field: cluster => cluster.hosts[0]?.privateKeyPaths.map(path => path.replace(/.*\//, '')),
+    expected: ['id_a'],
+  },
+  hostKey: host({hostKey}, cluster => cluster.hosts[0]?.hostKeys, [hostKey]),
+  labels: host({labels: {'a.b/c': 'd'}}, cluster => cluster.hosts[0]?.labels, {'a.b/c': 'd'}),
+  'taints.key': host({taints: [taint]}, cluster => cluster.hosts[0]?.taints[0]?.key, taint.key),
+  'taints.value': host({taints: [taint]}, cluster => cluster.hosts[0]?.taints[0]?.value, 'yes'),
+  'taints.effect': host(
+    {taints: [taint]},
+    cluster => cluster.hosts[0]?.taints[0]?.effect,
+    'NoExecute',
+  ),
+};
+
+for (const [key, {files, field, expected}] of Object.entries({...clusterEffects, ...hostEffects})) {
+  test(`${key} has an effect`, async t => {
+    t.deepEqual(field(await load(t, files)), expected);
+  });
+}
+
+test('the list above has every key of cluster.yaml', t => {
+  const keys = leavesOf(z.toJSONSchema(clusterSchema, {io: 'input'}) as Node);
+  const constants = ['apiVersion', 'kind'];
+  t.deepEqual(
+    Object.keys(clusterEffects).sort(),
+    keys.filter(key => !constants.includes(key)).sort(),
+  );
+});
+
+test('the list above has every key of a host', t => {
+  const keys = leavesOf(z.toJSONSchema(hostSettings, {io: 'input'}) as Node);
+  t.deepEqual(Object.keys(hostEffects).sort(), [...keys].sort());
+});
+
+interface Node {
+  readonly properties?: Readonly<Record<string, Node>>;
+  readonly items?: Node;
+  readonly documentedAsOne?: boolean;
+}
+
+function leavesOf(node: Node): readonly string[] {
+  return Object.entries(node.properties ?? {}).flatMap(([key, child]) => {
+    const inner = child.documentedAsOne === true ? [] : leavesOf(child.items ?? child);
+    return inner.length === 0 ? [key] : inner.map(path => `${key}.${path}`);
+  });
+}
+
+function spec(
+  keys: Readonly<Record<string, unknown>>,
+  field: Effect['field'] = cluster => cluster,
+  expected?: unknown,
+): Effect {
+  return {files: {'cluster.yaml': withSpec(keys)}, field, expected};
+}
+
+function host(
+  keys: Readonly<Record<string, unknown>>,
+  field: Effect['field'] = cluster => cluster,
+  expected?: unknown,
+): Effect {
+  const settings = {address: '10.89.0.11', ...keys};
+  const files = {'hosts.yaml': {all: {children: {kube_control_plane: {hosts: {h1: settings}}}}}};
+  return {files, field, expected};
+}
