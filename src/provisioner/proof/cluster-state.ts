@@ -1,0 +1,104 @@
+import type {
+  DaemonSetObject,
+  DeploymentObject,
+  KubernetesObject,
+  NodeObject,
+} from '#shared/kube/object';
+import type {Cluster} from '../role/cluster.ts';
+import type {Cell, NodeProof, WorkloadProof} from './proof-result.ts';
+
+/** Namespaces whose DaemonSets and Deployments make the cluster work. */
+const SYSTEM_NAMESPACES: ReadonlySet<string> = new Set(['kube-system', 'kube-flannel']);
+
+/** Judges every host of the cluster by its Node object. Nodes that are not ours are left out. */
+export function judgeNodes(cluster: Cluster, nodes: readonly NodeObject[]): readonly NodeProof[] {
+  const byName = new Map(nodes.map(node => [node.metadata.name, node]));
+  return cluster.hosts.map(({name}) => {
+    const node = byName.get(name);
+    return node === undefined
+      ? {node: name, cells: {ready: failed('the API has no node of this name')}}
+      : {node: name, cells: judgeNode(cluster, node)};
+  });
+}
+
+function judgeNode(cluster: Cluster, {status}: NodeObject): NodeProof['cells'] {
+  const ready = status?.conditions?.find(({type}) => type === 'Ready');
+  const version = status?.nodeInfo?.kubeletVersion ?? 'unknown';
+  const expected = `v${cluster.kubernetesVersion}`;
+  const runtime = status?.nodeInfo?.containerRuntimeVersion ?? 'unknown';
+  return {
+    ready:
+      ready?.status === 'True'
+        ? ok('ok')
+        : failed(ready?.message ?? ready?.reason ?? 'the kubelet has not reported yet'),
+    version: version === expected ? ok(version) : failed(`${version}, expected ${expected}`),
+    runtime: runtime.startsWith(`${cluster.runtime.name}://`)
+      ? ok(runtime)
+      : failed(`${runtime}, expected ${cluster.runtime.name}`),
+  };
+}
+
+/** Judges the cluster's own DaemonSets. */
+export function judgeDaemonSets(sets: readonly DaemonSetObject[]): readonly WorkloadProof[] {
+  return sets.filter(isSystem).map(set => {
+    const {desiredNumberScheduled, updatedNumberScheduled, numberAvailable} = set.status ?? {};
+    return judgeWorkload(`DaemonSet`, set, {
+      observedGeneration: set.status?.observedGeneration,
+      // Undefined until the controller has seen the set; then 0 is a number of its own.
+      wanted: desiredNumberScheduled,
+      updated: updatedNumberScheduled ?? 0,
+      available: numberAvailable ?? 0,
+    });
+  });
+}
+
+/** Judges the cluster's own Deployments. */
+export function judgeDeployments(
+  deployments: readonly DeploymentObject[],
+): readonly WorkloadProof[] {
+  return deployments.filter(isSystem).map(deployment => {
+    const {updatedReplicas, availableReplicas, observedGeneration} = deployment.status ?? {};
+    return judgeWorkload('Deployment', deployment, {
+      observedGeneration,
+      wanted: deployment.spec?.replicas ?? 1,
+      updated: updatedReplicas ?? 0,
+      available: availableReplicas ?? 0,
+    });
+  });
+}
+
+interface Progress {
+  readonly observedGeneration: number | undefined;
+  readonly wanted: number | undefined;
+  readonly updated: number;
+  readonly available: number;
+}
+
+function judgeWorkload(
+  kind: string,
+  {metadata}: KubernetesObject,
+  {observedGeneration, wanted, updated, available}: Progress,
+): WorkloadProof {
+  const workload = `${kind} ${metadata.namespace ?? ''}/${metadata.name}`;
+  if (wanted === undefined || (observedGeneration ?? 0) < (metadata.generation ?? 0)) {
+    return {workload, cell: failed('its controller has not acted on it yet')};
+  }
+  if (updated < wanted) {
+    return {workload, cell: failed(`${updated} of ${wanted} pods are of its present version`)};
+  }
+  return available < wanted
+    ? {workload, cell: failed(`${available} of ${wanted} pods are available`)}
+    : {workload, cell: ok(`${available}/${wanted}`)};
+}
+
+function isSystem({metadata}: KubernetesObject): boolean {
+  return SYSTEM_NAMESPACES.has(metadata.namespace ?? '');
+}
+
+function ok(detail: string): Cell {
+  return {state: 'ok', detail};
+}
+
+function failed(detail: string): Cell {
+  return {state: 'failed', detail};
+}
