@@ -1,6 +1,6 @@
 import {createHash, randomBytes} from 'node:crypto';
 import {createReadStream} from 'node:fs';
-import {chmod, mkdir, open, readFile, rename, rm, stat} from 'node:fs/promises';
+import {access, chmod, constants, mkdir, open, readFile, rename, rm, stat} from 'node:fs/promises';
 import {homedir} from 'node:os';
 import {join} from 'node:path';
 import {pipeline} from 'node:stream/promises';
@@ -44,8 +44,20 @@ export function defaultCacheDirectory(env: NodeJS.ProcessEnv = process.env): str
 export class ArtifactCache {
   readonly directory: string;
 
-  constructor(directory: string) {
+  private constructor(directory: string) {
     this.directory = directory;
+  }
+
+  /** @throws CodedError ERR_ARTIFACT_CACHE when this user cannot write there */
+  static async open(directory: string): Promise<ArtifactCache> {
+    const prepare = async () => {
+      for (const name of ['blobs', 'locks', 'records', 'work']) {
+        await mkdir(join(directory, name), {recursive: true});
+        await access(join(directory, name), constants.R_OK | constants.W_OK);
+      }
+    };
+    await guardDisk(directory, prepare());
+    return new ArtifactCache(directory);
   }
 
   /** An empty folder on the cache's file system, removed with everything in it after `use`. */
@@ -98,7 +110,6 @@ export class ArtifactCache {
   /** Takes a finished file of this file system into the cache; the file is gone afterwards. */
   async adopt(path: string): Promise<Blob> {
     const sha256 = await hashFile(path);
-    await mkdir(join(this.directory, 'blobs'), {recursive: true});
     await chmod(path, BLOB_MODE);
     const file = await open(path, 'r');
     try {
@@ -155,7 +166,7 @@ async function guardDisk<T>(directory: string, work: Promise<T>): Promise<T> {
     for (const code of ['ENOSPC', 'EDQUOT']) {
       if (isErrno(cause, code)) throw diskFull(directory, cause);
     }
-    for (const code of ['EACCES', 'EROFS', 'ENOTDIR', 'EPERM']) {
+    for (const code of ['EACCES', 'EEXIST', 'EROFS', 'ENOTDIR', 'EPERM']) {
       if (isErrno(cause, code)) throw cacheUnusable(directory, cause);
     }
     throw cause;

@@ -40,13 +40,13 @@ const WORK_AGE_MS_MAX = 24 * 60 * 60_000;
  * Opens the artifacts of one source in one cache. Nothing is built yet.
  *
  * @throws CodedError ERR_ARTIFACT_SOURCE_UNAVAILABLE, ERR_ARTIFACT_ARCH_UNAVAILABLE,
- *   ERR_LOCK_INVALID, ERR_LOCK_SOURCE
+ *   ERR_ARTIFACT_CACHE, ERR_LOCK_INVALID, ERR_LOCK_SOURCE
  */
 export async function openArtifactStore(options: StoreOptions): Promise<ArtifactStore> {
   const {arch = machineArch(), signal, onProgress = () => undefined} = options;
   const lock = await LockFile.open(options.lockFilePath, options.source);
   const source = openSource(options.source, {arch, signal, onProgress});
-  const cache = new ArtifactCache(options.cacheDirectory ?? defaultCacheDirectory());
+  const cache = await ArtifactCache.open(options.cacheDirectory ?? defaultCacheDirectory());
   await sweepWork(cache.directory);
   return new ArtifactStore({arch, source, cache, lock, signal, onProgress});
 }

@@ -1,0 +1,204 @@
+import {access, chmod, mkdir, readFile, symlink, writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import {catalogue, componentOf, filesOf} from '#artifacts/catalogue';
+import {compareVersions, ensureAptPackages, goVersion} from '#artifacts/prerequisites';
+import {buildFailure, commandName, goSettings} from '#artifacts/sources/compile-go';
+import {selectEntries} from '#artifacts/sources/extract-debian';
+import {machineArch, openPackagesSource} from '#artifacts/sources/packages';
+import {temporaryFolder} from '#test/temporary-folder';
+import test from 'ava';
+
+const {signal} = new AbortController();
+const onProgress = () => undefined;
+const goFolder = join(import.meta.dirname, '../../src/artifacts/go');
+
+test('every file of the catalogue comes from one component, and every component is found by it', t => {
+  const files = catalogue.flatMap(filesOf);
+  t.is(new Set(files).size, files.length);
+  for (const component of catalogue) {
+    for (const file of filesOf(component)) t.is(componentOf(file), component);
+  }
+});
+
+for (const {name, version, recipe} of catalogue) {
+  if (recipe.kind !== 'go') continue;
+  test(`the committed Go module of ${name} gives the version that the catalogue says`, async t => {
+    const text = await readFile(join(goFolder, name, 'go.mod'), 'utf8');
+    t.regex(text, new RegExp(`^module slipway\\.invalid/${name}$`, 'm'));
+    const required = [...text.matchAll(/^(?:require )?\s*(\S+) (v\S+)/gm)];
+    for (const path of Object.values(recipe.packages)) {
+      const modules = required.filter(([, module = '']) => `${path}/`.startsWith(`${module}/`));
+      const longest = modules.toSorted((a, b) => String(b[1]).length - String(a[1]).length)[0];
+      t.is(longest?.[2], version, path);
+    }
+    await t.notThrowsAsync(access(join(goFolder, name, 'go.sum')));
+  });
+}
+
+test('only the Tencent cloud client of flannel is replaced, beside the staging modules of Kubernetes', async t => {
+  for (const {name, recipe} of catalogue) {
+    if (recipe.kind !== 'go') continue;
+    const text = await readFile(join(goFolder, name, 'go.mod'), 'utf8');
+    const replaced = [...text.matchAll(/^\s*(?:replace )?(\S+) => (\S+)/gm)];
+    const foreign = replaced.filter(([, from, to]) => from !== to).map(([, from]) => from);
+    const vpc = 'github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/vpc';
+    t.deepEqual(foreign, name === 'flannel' ? [vpc] : [], name);
+  }
+});
+
+test('a key changes with version, architecture and recipe, and with nothing else', async t => {
+  const pause = componentOf('network-layer');
+  const source = (arch: 'amd64' | 'arm64') => openPackagesSource({arch, signal, onProgress});
+  const key = await source('amd64').key(pause);
+  t.is(await source('amd64').key({...pause}), key);
+  t.not(await source('arm64').key(pause), key);
+  t.not(await source('amd64').key({...pause, version: 'other'}), key);
+  t.not(await source('amd64').key({...pause, recipe: {...componentOf('pause').recipe}}), key);
+});
+
+test('a component with C parts is refused for another architecture', async t => {
+  const arch = machineArch() === 'amd64' ? 'arm64' : 'amd64';
+  const source = openPackagesSource({arch, signal, onProgress});
+  for (const file of ['runc', 'flanneld', 'pause'] as const) {
+    await t.throwsAsync(source.key(componentOf(file)), {code: 'ERR_ARTIFACT_ARCH_UNAVAILABLE'});
+  }
+});
+
+test('a machine that is neither amd64 nor arm64 is refused', t => {
+  t.is(machineArch('x64'), 'amd64');
+  t.is(machineArch('arm64'), 'arm64');
+  t.throws(() => machineArch('ppc64'), {code: 'ERR_ARTIFACT_ARCH_UNAVAILABLE'});
+});
+
+test('programs with C parts are linked statically, the others are built without C', t => {
+  const {recipe} = componentOf('runc');
+  if (recipe.kind !== 'go') return void t.fail();
+  const withC = goSettings(recipe, 'amd64');
+  t.is(withC.env['CGO_ENABLED'], '1');
+  t.deepEqual(withC.flags.slice(0, 2), ['-tags', 'seccomp,netgo,osusergo']);
+  t.regex(withC.flags.at(-1) ?? '', /-X main\.version=1\.5\.2 .*-extldflags "-static"/);
+  const {cgo: _cgo, ...pure} = recipe;
+  const without = goSettings(pure, 'arm64');
+  t.is(without.env['CGO_ENABLED'], '0');
+  t.is(without.env['GOARCH'], 'arm64');
+  t.is(without.env['GOTOOLCHAIN'], 'local');
+  t.deepEqual(without.flags, ['-ldflags', '-s -w -X main.version=1.5.2']);
+});
+
+test('a command is named as go build names it', t => {
+  t.is(commandName('go.etcd.io/etcd/server/v3'), 'server');
+  t.is(commandName('k8s.io/kubernetes/cmd/kubeadm'), 'kubeadm');
+  t.is(commandName('github.com/coredns/coredns'), 'coredns');
+});
+
+const failures: readonly [string, string, string, RegExp][] = [
+  [
+    'a version that the proxy refuses',
+    'go: downloading example.org/a v1.0.0\ngo: example.org/sdk/vpc@v1.3.188: reading https://proxy.invalid/example.org/sdk/vpc/@v/v1.3.188.mod: 403 Forbidden',
+    'ERR_MODULE_UNAVAILABLE',
+    /example\.org\/sdk\/vpc@v1\.3\.188/,
+  ],
+  [
+    'a proxy that cannot be reached',
+    '../go.mod:5:2: example.org/a@v1.0.0: Get "https://proxy.invalid/example.org/a/@v/v1.0.0.zip": dial tcp: lookup proxy.invalid: no such host',
+    'ERR_MODULE_UNAVAILABLE',
+    /example\.org\/a@v1\.0\.0/,
+  ],
+  [
+    'a module whose content is not the locked one',
+    'verifying example.org/a@v1.0.0: checksum mismatch\n\tdownloaded: h1:x\n\tgo.sum: h1:y',
+    'ERR_MODULE_UNAVAILABLE',
+    /checksum mismatch/,
+  ],
+  [
+    'an error of the compiler',
+    'example.org/a/pkg\n# example.org/a/pkg\npkg/file.go:3:2: undefined: x',
+    'ERR_BUILD_FAILED',
+    /undefined: x/,
+  ],
+  [
+    'a full disk',
+    'example.org/a\nwrite /tmp/go-build1/b001/_pkg_.a: no space left on device',
+    'ERR_ARTIFACT_DISK_FULL',
+    /no space left/,
+  ],
+];
+
+for (const [what, stderr, code, message] of failures) {
+  test(`${what} is reported as ${code}`, t => {
+    const error = buildFailure({name: 'etcd', version: 'v3.6.8'}, stderr);
+    t.is<string, string>(error.code, code);
+    t.regex(error.message, message);
+    t.notRegex(error.message, /go: downloading/);
+  });
+}
+
+test('versions are compared by number', t => {
+  t.true(compareVersions('go1.26.8', '1.26.0') > 0);
+  t.true(compareVersions('go1.9', '1.26.0') < 0);
+  t.is(compareVersions('go1.26', '1.26.0'), 0);
+  t.true(compareVersions('go1.27rc1', '1.26.0') > 0);
+  t.is(compareVersions('go1.26.8 X:nodwarf5', '1.26.8'), 0);
+});
+
+test.serial('a missing or old Go compiler is refused', async t => {
+  await using folder = await temporaryFolder();
+  await mkdir(join(folder.path, 'bin'));
+  await mkdir(join(folder.path, 'one'));
+  await writeFile(join(folder.path, 'one/go.mod'), 'module x\n\ngo 1.26.0\n');
+  const {PATH} = process.env;
+  const read = () => goVersion({goFolder: folder.path, modules: ['one']}, signal);
+  try {
+    process.env['PATH'] = join(folder.path, 'bin');
+    await t.throwsAsync(read(), {code: 'ERR_COMPILER_MISSING'});
+    const go = join(folder.path, 'bin/go');
+    await writeFile(go, '#!/bin/sh\necho go1.19.8\n');
+    await chmod(go, 0o755);
+    await t.throwsAsync(read(), {code: 'ERR_COMPILER_MISSING'});
+    await writeFile(go, '#!/bin/sh\necho go1.26.8\n');
+    t.is(await read(), 'go1.26.8');
+    await writeFile(go, '#!/bin/sh\necho broken >&2; exit 2\n');
+    await t.throwsAsync(read(), {code: 'ERR_COMPILER_MISSING'});
+  } finally {
+    process.env['PATH'] = PATH;
+  }
+});
+
+test.serial('Debian packages that are missing are named when apt cannot install them', async t => {
+  await using folder = await temporaryFolder();
+  const {PATH} = process.env;
+  try {
+    process.env['PATH'] = folder.path;
+    const ensuring = ensureAptPackages(['gcc', 'libc6-dev'], {signal, onProgress});
+    const error = await t.throwsAsync(ensuring, {code: 'ERR_PACKAGES_MISSING'});
+    t.regex(error.message, /gcc libc6-dev/);
+  } finally {
+    process.env['PATH'] = PATH;
+  }
+});
+
+test('no packages need no package manager', async t => {
+  await t.notThrowsAsync(ensureAptPackages([], {signal, onProgress}));
+});
+
+test('of unpacked packages what is kept is taken, what is dropped is not, links are added', async t => {
+  await using folder = await temporaryFolder();
+  const root = folder.path;
+  await mkdir(join(root, 'usr/lib/x/gconv'), {recursive: true});
+  await mkdir(join(root, 'var'));
+  await writeFile(join(root, 'usr/lib/x/a.so'), 'a', {mode: 0o644});
+  await writeFile(join(root, 'usr/lib/x/gconv/b.so'), 'b');
+  await writeFile(join(root, 'var/log'), 'c');
+  await symlink('a.so', join(root, 'usr/lib/x/a'));
+  const keep = ['usr/lib'];
+  const drop = ['usr/lib/*/gconv'];
+  const entries = await selectEntries(root, {keep, drop, links: {lib: 'usr/lib'}});
+  const shown = entries.map(entry => `${entry.kind} ${entry.path}`).sort();
+  t.deepEqual(shown, [
+    'directory usr/lib',
+    'directory usr/lib/x',
+    'file usr/lib/x/a.so',
+    'link lib',
+    'link usr/lib/x/a',
+  ]);
+});
