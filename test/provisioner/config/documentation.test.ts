@@ -1,7 +1,7 @@
 import {readFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import test from 'ava';
-import {generateDocumentation} from '#provisioner/config/documentation';
+import {generateDocumentation} from '#test/configuration-documentation';
 import {
   contains,
   formatIpv4,
@@ -54,6 +54,8 @@ test('overlaps() and contains() include both ends', t => {
   if (!outer || !inner || !next) return t.fail();
   t.true(overlaps(outer, inner) && overlaps(inner, outer));
   t.false(overlaps(outer, next) || overlaps(next, inner));
+  const edge = parseCidr('10.255.255.255/32');
+  t.true(edge !== undefined && overlaps(edge, outer) && overlaps(outer, edge));
   t.true(contains(outer, outer.first) && contains(outer, outer.last));
   t.false(contains(outer, outer.last + 1));
 });

@@ -259,10 +259,12 @@ test('a repository key that is no public key is refused', refuses, {...spec({os:
 
 test('a private key that others may read is refused', async t => {
   const directory = await writeFiles(t, {...defaults, ...host({address: '10.89.0.11', privateKeyFile: 'id_x'}), id_x: 'key'}); // prettier-ignore
-  await chmod(join(directory, 'id_x'), 0o644);
-  await t.throwsAsync(loadCluster({file: join(directory, 'cluster.yaml')}), {
-    code: 'ERR_CONFIG_KEY_PERMISSIONS',
-  });
+  for (const mode of [0o640, 0o604]) {
+    await chmod(join(directory, 'id_x'), mode);
+    await t.throwsAsync(loadCluster({file: join(directory, 'cluster.yaml')}), {
+      code: 'ERR_CONFIG_KEY_PERMISSIONS',
+    });
+  }
 });
 
 test('all problems of all files are reported together, in the order of the files', async t => {

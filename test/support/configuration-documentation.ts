@@ -1,7 +1,7 @@
 import {z} from 'zod';
-import {clusterSchema} from './cluster-schema.ts';
-import {groupSettings, hostSettings, hostsSchema} from './hosts-schema.ts';
-import {knownKeys} from './schema-walk.ts';
+import {clusterSchema} from '#provisioner/config/cluster-schema';
+import {groupSettings, hostSettings, hostsSchema} from '#provisioner/config/hosts-schema';
+import {knownKeys} from '#provisioner/config/schema-walk';
 
 /** Generated files by their path in the project; a test compares them with what is committed. */
 export function generateDocumentation(): Readonly<Record<string, string>> {
