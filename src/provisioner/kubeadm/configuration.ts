@@ -115,9 +115,10 @@ export function discoveryKubeconfig(cluster: Cluster, certificateAuthorityBase64
         },
       },
     ],
-    contexts: [{name: cluster.name, context: {cluster: cluster.name, user: ''}}],
+    contexts: [{name: cluster.name, context: {cluster: cluster.name, user: 'joining-host'}}],
     'current-context': cluster.name,
-    users: [],
+    // Without credentials: it only says whom to trust, the token comes separately.
+    users: [{name: 'joining-host', user: {}}],
   };
 }
 

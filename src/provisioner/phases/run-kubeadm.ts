@@ -91,7 +91,8 @@ async function kubeadmError({host, connection}: HostSession, run: KubeadmRun, ou
   );
   const said = output
     .split('\n')
-    .filter(line => /error|fatal|fail|timed out|refused/i.test(line))
+    .filter(line => /error|fatal|timed out|refused/i.test(line) && !line.includes('[WARNING'))
+    .filter(line => !line.startsWith('To see the stack trace'))
     .join('\n');
   const lines = lastLines(said === '' ? output : said, KUBEADM_LINES);
   const log = kubelet === '' ? '' : `\nThe kubelet's last lines:\n${kubelet}`;

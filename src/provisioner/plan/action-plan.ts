@@ -39,6 +39,10 @@ export interface NodeImages {
 export const isDone = (state: HostState, action: string): boolean =>
   state.actions[action]?.status === 'done';
 
+/** True once kubeadm has ended well on the host. */
+export const isMember = (state: HostState): boolean =>
+  isDone(state, INIT_ACTION) || isDone(state, JOIN_ACTION);
+
 export function planHostActions(
   {host, facts, state}: PlannedHostInput,
   {images, isFirst}: {readonly images: NodeImages; readonly isFirst: boolean},
