@@ -108,7 +108,7 @@ async function openClient(options: OpenClient): Promise<OpenedClient> {
     opened.reject(unreachable(target, 'the host closed the connection', undefined));
   };
   const ready = (): void => {
-    client.setNoDelay(false); // small requests must not wait 40 ms for an acknowledgement
+    client.setNoDelay(true); // small requests must not wait 40 ms for an acknowledgement
     opened.resolve({client, newHostKey});
   };
   const abort = (): void => {
