@@ -1,6 +1,7 @@
 import {existsSync} from 'node:fs';
 import {readdir} from 'node:fs/promises';
 import {networkInterfaces} from 'node:os';
+import {join} from 'node:path';
 import {CodedError} from '#shared/errors';
 import {groupProcesses, hasGroup, killGroup, removeGroup} from './cgroups.ts';
 import type {LabErrorCode} from './errors.ts';
@@ -23,7 +24,7 @@ export async function removeLab(options: {
   requireRoot();
   return await withOperation(async () => {
     await checkOwner(folders.checkout);
-    const left = [...(await leftovers()), ...stateFiles(folders).filter(file => existsSync(file))];
+    const left = [...(await leftovers()), ...(await stateFiles(folders))];
     if (left.length === 0) return false;
     await labStep('remove hosts and site', onEvent, () => removeFromMachine(signal));
     await labStep('remove disks', onEvent, () => removeFiles(folders, signal));
@@ -72,22 +73,17 @@ async function leftovers(): Promise<readonly string[]> {
   ];
 }
 
-/** What a lab leaves in the checkout while it exists; the registry's images are not among it. */
-function stateFiles(folders: LabFolders): readonly string[] {
-  return [
-    folders.hosts,
-    folders.clusterFile,
-    folders.hostsFile,
-    folders.imageFile,
-    folders.privateKey,
-    `${folders.privateKey}.pub`,
-    folders.knownHosts,
-    folders.repositoryKey,
-  ];
+/** What a lab has in the checkout, apart from the registry's images. */
+async function stateFiles(folders: LabFolders): Promise<readonly string[]> {
+  const below = async (folder: string) =>
+    (await readdir(folder).catch(() => [])).map(name => join(folder, name)); // no lab
+  const files = [...(await below(folders.root)), ...(await below(folders.site))];
+  return files.filter(file => ![folders.site, folders.registryStorage].includes(file));
 }
 
 async function removeFiles(folders: LabFolders, signal: AbortSignal): Promise<void> {
-  await machineCommand(['rm', '-rf', '--one-file-system', ...stateFiles(folders)], {signal});
-  const images = existsSync(folders.registryStorage) ? await readdir(folders.registryStorage) : [];
-  if (images.length === 0) await machineCommand(['rm', '-rf', folders.root], {signal});
+  const files = await stateFiles(folders);
+  const images = await readdir(folders.registryStorage).catch(() => []); // nothing was pushed
+  const all = images.length === 0 ? [folders.root] : files;
+  await machineCommand(['rm', '-rf', '--one-file-system', ...all], {signal});
 }
