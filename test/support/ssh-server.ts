@@ -12,6 +12,7 @@ import {join} from 'node:path';
 import ssh2 from 'ssh2';
 import type {AuthContext, Connection, ServerChannel, Session} from 'ssh2';
 import type {SshTarget} from '#provisioner/transport/connection';
+import {createKeyPair} from './key-pair.ts';
 
 /** What goes wrong; read at every use, so a test may change it while connections stand. */
 export interface SshFaults {
@@ -144,11 +145,6 @@ interface ServerState {
   readonly events: EventEmitter;
   readonly commands: string[];
 }
-
-const createKeyPair = (type: 'ed25519' | 'ecdsa'): {private: string; public: string} =>
-  type === 'ecdsa'
-    ? ssh2.utils.generateKeyPairSync('ecdsa', {bits: 256})
-    : ssh2.utils.generateKeyPairSync('ed25519');
 
 function serveClient(client: Connection, state: ServerState): void {
   let sessionCount = 0;

@@ -2,8 +2,8 @@ import test, {type ExecutionContext} from 'ava';
 import {getEventListeners} from 'node:events';
 import {mkdir, readFile, stat, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
-import ssh2 from 'ssh2';
 import {createSshConnect} from '#provisioner/transport/ssh';
+import {createEncryptedKey, createKeyPair} from '#test/key-pair';
 import {echo, inTime, openSsh, type SshFields} from '#test/open-ssh';
 import {startSshServer, type SshServer} from '#test/ssh-server';
 
@@ -55,7 +55,7 @@ test('an abort while connecting rejects with its reason and leaves no connection
 test('a key that the host does not know is refused, and the message names what was tried', async t => {
   await using server = await startSshServer();
   const path = join(server.directory, 'other');
-  await writeFile(path, ssh2.utils.generateKeyPairSync('ed25519').private);
+  await writeFile(path, createKeyPair('ed25519').private);
   const missing = join(server.directory, 'missing');
   const {message} = await refuses(t, 'ERR_AUTHENTICATION_FAILED', server, {
     privateKeyPaths: [missing, path],
@@ -66,7 +66,7 @@ test('a key that the host does not know is refused, and the message names what w
 test('a later key is tried when the first is refused or no key at all', async t => {
   await using server = await startSshServer();
   const path = join(server.directory, 'other');
-  await writeFile(path, ssh2.utils.generateKeyPairSync('ed25519').private);
+  await writeFile(path, createKeyPair('ed25519').private);
   const junk = join(server.directory, 'junk');
   await writeFile(junk, 'not a key\n');
   await using connection = await openSsh(server, {
@@ -83,8 +83,7 @@ test('no key at all is a refused authentication', async t => {
 test('a key with a passphrase is refused by name, and the hint names the agent', async t => {
   await using server = await startSshServer();
   const path = join(server.directory, 'encrypted');
-  const options = {passphrase: 'secret', cipher: 'aes256-ctr', rounds: 1};
-  await writeFile(path, ssh2.utils.generateKeyPairSync('ed25519', options).private);
+  await writeFile(path, createEncryptedKey());
   const error = await refuses(t, 'ERR_PRIVATE_KEY_ENCRYPTED', server, {privateKeyPaths: [path]});
   t.regex('hint' in error ? String(error.hint) : '', /ssh-add/);
 });
@@ -117,7 +116,7 @@ test('a host key that nothing knows is refused with its fingerprint', async t =>
 
 test('a host key other than expected is refused', async t => {
   await using server = await startSshServer();
-  const hostKeys = [ssh2.utils.generateKeyPairSync('ed25519').public];
+  const hostKeys = [createKeyPair('ed25519').public];
   await refuses(t, 'ERR_HOST_KEY_MISMATCH', server, {hostKeys, acceptNewHostKeys: true});
 });
 

@@ -1,7 +1,6 @@
 import test from 'ava';
 import {execFileSync} from 'node:child_process';
 import {createHmac} from 'node:crypto';
-import ssh2 from 'ssh2';
 import type {SshTarget} from '#provisioner/transport/connection';
 import {OutputSink} from '#provisioner/transport/frame';
 import {
@@ -16,6 +15,7 @@ import {isAbout, parseKnownHosts} from '#provisioner/transport/known-hosts';
 import {formatLockScript, parseLockLine} from '#provisioner/transport/lock';
 import {quote} from '#provisioner/transport/quote';
 import {encodeRequest, formatShellCommand} from '#provisioner/transport/shell-loop';
+import {createKeyPair} from '#test/key-pair';
 
 // quote()
 
@@ -105,8 +105,8 @@ test('a script never shows in the command line, and cannot hold a NUL byte', t =
 
 // known_hosts
 
-const keys = [ssh2.utils.generateKeyPairSync('ed25519'), ssh2.utils.generateKeyPairSync('ed25519')];
-const ecdsa = ssh2.utils.generateKeyPairSync('ecdsa', {bits: 256});
+const keys = [createKeyPair('ed25519'), createKeyPair('ed25519')];
+const ecdsa = createKeyPair('ecdsa');
 const [first, second] = keys.map(pair => pair.public.trim());
 if (first === undefined || second === undefined) throw new Error('two keys were made');
 const keyOf = (line: string): HostKey => {
