@@ -68,6 +68,7 @@ export const PAUSE_VERSION = '3.10.2';
 export const PROOF_VERSION = '1.0.0';
 
 const COMPILER = ['gcc', 'libc6-dev'];
+const UNPACKER = ['mmdebstrap', 'debian-archive-keyring'];
 const CNI = 'github.com/containernetworking/plugins';
 const CONTAINERD = 'github.com/containerd/containerd/v2';
 const KUBE_BASE = 'k8s.io/component-base/version';
@@ -172,7 +173,7 @@ export const catalogue: readonly Component[] = [
         lib64: 'usr/lib64',
         ...Object.fromEntries(XTABLES.map(name => [`usr/sbin/${name}`, MULTICALL])),
       },
-      aptPackages: ['mmdebstrap'],
+      aptPackages: UNPACKER,
     },
   },
   {
@@ -189,7 +190,7 @@ export const catalogue: readonly Component[] = [
         bin: 'usr/bin',
         ...Object.fromEntries(BUSYBOX_LINKS.map(name => [`usr/bin/${name}`, 'busybox'])),
       },
-      aptPackages: ['mmdebstrap'],
+      aptPackages: UNPACKER,
     },
   },
   {

@@ -89,9 +89,9 @@ async function missingPackages(
 
 async function aptGet(argv: readonly string[], signal: AbortSignal) {
   const [command = '', ...args] = argv;
-  const wait = ['-o', `DPkg::Lock::Timeout=${APT_LOCK_SECONDS}`];
+  const options = ['-o', `DPkg::Lock::Timeout=${APT_LOCK_SECONDS}`, '-o', 'Acquire::Retries=3'];
   const env = {DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C'};
-  return await run([command, ...wait, ...args], {signal, env, timeoutMs: APT_TIMEOUT_MS});
+  return await run([command, ...options, ...args], {signal, env, timeoutMs: APT_TIMEOUT_MS});
 }
 
 async function newestGoLine(goFolder: string, modules: readonly string[]): Promise<string> {

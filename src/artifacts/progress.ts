@@ -1,3 +1,5 @@
+import {messageOf} from '#shared/errors';
+
 /** One step of a component's life; printed by `provision artifacts`, shown by lab and provisioner. */
 export interface ArtifactProgress {
   /** A component of the catalogue, an image reference, or `prerequisites`. */
@@ -25,7 +27,8 @@ export async function reportWork<T>(
     onProgress({component, state: 'done', seconds: seconds(), ...extra});
     return {result, seconds: seconds()};
   } catch (error) {
-    onProgress({component, state: 'failed', seconds: seconds(), ...extra});
+    const [reason = ''] = messageOf(error).split('\n');
+    onProgress({component, state: 'failed', seconds: seconds(), detail: reason});
     throw error;
   }
 }

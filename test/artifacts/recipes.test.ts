@@ -2,7 +2,7 @@ import {access, chmod, mkdir, readFile, symlink, writeFile} from 'node:fs/promis
 import {join} from 'node:path';
 import {catalogue, componentOf, filesOf} from '#artifacts/catalogue';
 import {compareVersions, ensureAptPackages, goVersion} from '#artifacts/prerequisites';
-import {buildFailure, commandName, goSettings} from '#artifacts/sources/compile-go';
+import {buildFailure, commandName, goSettings, isTransient} from '#artifacts/sources/compile-go';
 import {selectEntries} from '#artifacts/sources/extract-debian';
 import {machineArch, openPackagesSource} from '#artifacts/sources/packages';
 import {temporaryFolder} from '#test/temporary-folder';
@@ -111,6 +111,12 @@ const failures: readonly [string, string, string, RegExp][] = [
     /checksum mismatch/,
   ],
   [
+    'a proxy that is switched off',
+    'module lookup disabled by GOPROXY=off',
+    'ERR_MODULE_UNAVAILABLE',
+    /GOPROXY=off/,
+  ],
+  [
     'an error of the compiler',
     'example.org/a/pkg\n# example.org/a/pkg\npkg/file.go:3:2: undefined: x',
     'ERR_BUILD_FAILED',
@@ -132,6 +138,16 @@ for (const [what, stderr, code, message] of failures) {
     t.notRegex(error.message, /go: downloading/);
   });
 }
+
+test('a broken connection is tried again, a refusal is not', t => {
+  const said = (reason: string) =>
+    `go: example.org/a@v1.0.0: reading https://proxy.invalid/example.org/a/@v/v1.0.0.mod: ${reason}`;
+  t.true(isTransient(said('503 Service Unavailable')));
+  t.true(isTransient(said('read tcp 10.0.0.1:1->10.0.0.2:443: connection reset by peer')));
+  t.false(isTransient(said('403 Forbidden')));
+  t.false(isTransient(said('404 Not Found')));
+  t.false(isTransient('pkg/file.go:3:2: i/o timeout is not defined'));
+});
 
 test('versions are compared by number', t => {
   t.true(compareVersions('go1.26.8', '1.26.0') > 0);

@@ -12,16 +12,20 @@ const {signal} = new AbortController();
 test('a component is made once for callers at the same time, and never again for the next store', async t => {
   await using folder = await temporaryFolder();
   const source = fakeSource();
-  const store = await openFakeStore(folder.path, source);
+  const firstEvents: ArtifactProgress[] = [];
+  const store = await openFakeStore(folder.path, source, {events: firstEvents});
   const names = ['kubeadm', 'kubelet', 'kubectl', 'kubeadm'] as const;
   const artifacts = await Promise.all(names.map(name => store.artifact(name)));
   t.deepEqual(source.made, ['kubernetes']);
+  t.deepEqual(
+    firstEvents.map(({state}) => state),
+    ['building', 'done'],
+  );
   t.like(artifacts[0], {name: 'kubeadm', version: 'v1.36.3', arch: 'amd64', sizeBytes: 18});
   t.is(await readFile(artifacts[0]?.path ?? '', 'utf8'), 'content of kubeadm');
 
   const again = fakeSource();
-  const events: ArtifactProgress[] = [];
-  const second = await openFakeStore(folder.path, again, {events});
+  const second = await openFakeStore(folder.path, again);
   t.deepEqual(await second.artifact('kubelet'), artifacts[1]);
   t.deepEqual(again.made, []);
 });

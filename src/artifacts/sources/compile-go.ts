@@ -16,6 +16,7 @@ export interface GoSettings {
 
 const PROGRESS_EVERY_MS = 10_000;
 const OUTPUT_BYTES_MAX = 256 * 1024;
+const ATTEMPTS_MAX = 3;
 
 /** Environment and flags of a build: static, without paths or time in it, nothing downloaded but modules. */
 export function goSettings({cgo, variables}: GoRecipe, arch: Arch): GoSettings {
@@ -25,7 +26,9 @@ export function goSettings({cgo, variables}: GoRecipe, arch: Arch): GoSettings {
   return {
     env: {
       CGO_ENABLED: cgo === undefined ? '0' : '1',
+      GOAMD64: 'v1', // runs on every x86-64, whatever "go env -w" set on this machine
       GOARCH: arch,
+      GOARM64: 'v8.0',
       GOFLAGS: '-buildvcs=false -trimpath',
       GOOS: 'linux',
       GOTOOLCHAIN: 'local',
@@ -56,16 +59,18 @@ export async function compileGo(
   await mkdir(output);
   const {env, flags} = goSettings(recipe, arch);
   const packages = Object.values(recipe.packages);
-  const result = await run(['go', 'build', '-v', ...flags, '-o', `${output}/`, ...packages], {
-    signal,
-    cwd: moduleFolder,
-    env,
-    outputBytesMax: OUTPUT_BYTES_MAX,
-    onLine: countPackages((detail, seconds) => {
-      onProgress({component: component.name, state: 'building', seconds, detail});
-    }),
+  const argv = ['go', 'build', '-v', ...flags, '-o', `${output}/`, ...packages];
+  const onLine = countPackages((detail, seconds) => {
+    onProgress({component: component.name, state: 'building', seconds, detail});
   });
-  if (result.exitCode !== 0) throw buildFailure(component, result.stderr);
+  const outputBytesMax = OUTPUT_BYTES_MAX;
+  for (let attempt = 1; ; attempt += 1) {
+    const options = {signal, cwd: moduleFolder, env, outputBytesMax, onLine};
+    const {exitCode, stderr} = await run(argv, options);
+    if (exitCode === 0) break;
+    // What was fetched and compiled is kept, so another attempt goes on where this one ended.
+    if (attempt === ATTEMPTS_MAX || !isTransient(stderr)) throw buildFailure(component, stderr);
+  }
   const names = Object.entries(recipe.packages);
   return Object.fromEntries(names.map(([file, path]) => [file, join(output, commandName(path))]));
 }
@@ -103,8 +108,17 @@ export function buildFailure(
   });
 }
 
+/** A proxy that is overloaded or a connection that broke, as opposed to a module it will not give. */
+export function isTransient(stderr: string): boolean {
+  const transient =
+    /: (?:429|5\d\d) |i\/o timeout|TLS handshake timeout|connection reset|unexpected EOF|stream error/;
+  return unavailableModule(stderr) !== undefined && transient.test(stderr);
+}
+
 /** `path@version` of the module that go could not get, from lines such as `go: M@V: reading …: 403`. */
 function unavailableModule(stderr: string): string | undefined {
+  // With GOPROXY=off go does not say which one.
+  if (stderr.includes('module lookup disabled')) return 'that is not in the module cache';
   const fetching =
     /(?:reading|Get|verifying|dial|unrecognized import|invalid version|lookup|git ls-remote)/;
   const line = stderr.split('\n').find(text => text.includes('@v') && fetching.test(text));

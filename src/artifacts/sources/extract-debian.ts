@@ -27,7 +27,9 @@ export async function extractDebian(
   const root = join(folder, 'root');
   await mkdir(root);
   const include = `--include=${recipe.include.join(',')}`;
-  const options = ['--variant=extract', '--format=directory', `--architectures=${arch}`, include];
+  const retries = '--aptopt=Acquire::Retries "3"';
+  const kind = ['--variant=extract', '--format=directory', `--architectures=${arch}`];
+  const options = [...kind, retries, include];
   const argv = ['mmdebstrap', ...options, recipe.suite, root, ...(await debianMirror(signal))];
   const {exitCode, stderr} = await run(argv, {
     signal,
