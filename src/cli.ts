@@ -1,6 +1,6 @@
 import {createInterface} from 'node:readline/promises';
 import {runArtifacts, runImagesPush} from '#artifacts/command';
-import {CodedError, messageOf} from '#shared/errors';
+import {isCoded, messageOf} from '#shared/errors';
 import {labErrors} from '#lab/errors';
 import {runLab} from '#lab/command';
 import {createLab} from '#lab/lab';
@@ -135,10 +135,10 @@ function interruptSignal(): AbortSignal {
 }
 
 function reportFailure(error: unknown, signal: AbortSignal): number {
-  if (signal.aborted && !(error instanceof CodedError)) return EXIT_INTERRUPTED;
+  if (signal.aborted && !isCoded(error)) return EXIT_INTERRUPTED;
   const failures = error instanceof ProblemsError ? error.problems : [error];
   for (const failure of failures) {
-    if (failure instanceof CodedError) {
+    if (isCoded(failure)) {
       output.writeError(`${failure.code}: ${failure.message}\n  next: ${failure.hint}\n`);
     } else {
       const stack = failure instanceof Error ? failure.stack : undefined;
@@ -147,7 +147,7 @@ function reportFailure(error: unknown, signal: AbortSignal): number {
     }
   }
   const labCodes: Readonly<Record<string, number>> = labErrors;
-  const ownCode = error instanceof CodedError ? labCodes[error.code] : undefined;
+  const ownCode = isCoded(error) ? labCodes[error.code] : undefined;
   return ownCode ?? exitCodeOf(error);
 }
 

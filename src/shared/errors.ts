@@ -41,3 +41,8 @@ export function messageOf(thrown: unknown): string {
 export function isErrno(thrown: unknown, code: string): boolean {
   return thrown instanceof Error && 'code' in thrown && thrown.code === code;
 }
+
+/** True for a failure with a code; unlike `instanceof`, it keeps the code's type a string. */
+export function isCoded(thrown: unknown): thrown is CodedError {
+  return thrown instanceof CodedError;
+}

@@ -9,7 +9,7 @@ import {exitCodeOf} from './exit-code.ts';
 
 /** `provision [apply] cluster.yaml`: the whole path, from hosts to proof. */
 export async function applyCommand(input: CommandInput): Promise<number> {
-  const context = await openContext(input);
+  await using context = await openContext(input);
   const {environment, reporter, journal} = context;
   const {cluster, signal} = environment;
   reporter.emit({
@@ -26,6 +26,7 @@ export async function applyCommand(input: CommandInput): Promise<number> {
     outcome = await converge(environment, {
       confirm: async plan => {
         await journal?.writePlan(plan.lines);
+        await reporter.flush();
         return await confirm(input, `Make ${plural(plan.changes, 'change')}?`);
       },
     });
@@ -34,7 +35,7 @@ export async function applyCommand(input: CommandInput): Promise<number> {
     thrown = error;
   }
   finish(context, {outcome, thrown});
-  if (thrown !== undefined) throw thrown;
+  if (thrown instanceof Error) throw thrown;
   return 0;
 }
 

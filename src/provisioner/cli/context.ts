@@ -15,8 +15,11 @@ export interface CommandInput {
   readonly ask: (question: string) => Promise<string>;
 }
 
-/** What a command works with: the environment of its actions and the way it tells of them. */
-export interface CommandContext {
+/**
+ * What a command works with: the environment of its actions and the way it tells of them. Disposing
+ * waits until everything that was told stands on the terminal.
+ */
+export interface CommandContext extends AsyncDisposable {
   readonly environment: Environment;
   readonly reporter: Reporter;
   readonly journal: Journal | undefined;
@@ -34,7 +37,7 @@ export async function openContext(
   const journal = JOURNALLED.includes(args.verb)
     ? new Journal({directory, cluster: name, now: new Date()})
     : undefined;
-  const silent: Output = {...output, write: () => undefined};
+  const silent: Output = {...output, write: () => undefined, isTerminal: false};
   const format = args.options.output;
   const reporter = new Reporter({output: quiet ? silent : output, format, journal});
   const {forks, limit, deep, acceptNewHostKeys} = args.options;
@@ -49,5 +52,5 @@ export async function openContext(
     acceptNewHostKeys,
     run,
   });
-  return {environment, reporter, journal};
+  return {environment, reporter, journal, [Symbol.asyncDispose]: () => reporter.flush()};
 }

@@ -1,5 +1,5 @@
 import {artifactsErrors} from '#artifacts/errors';
-import {CodedError, type ErrorRegistry, type ExitCode} from '#shared/errors';
+import {isCoded, type ErrorRegistry, type ExitCode} from '#shared/errors';
 import {ociErrors} from '#shared/oci/errors';
 import {kubeErrors} from '#shared/kube/errors';
 import {provisionerErrors} from '../errors.ts';
@@ -20,7 +20,7 @@ export function exitCodeOf(thrown: unknown): ExitCode {
     const codes = thrown.problems.map(exitCodeOf);
     return codes.sort((a, b) => a - b)[0] ?? EXIT_DEFECT;
   }
-  if (thrown instanceof CodedError) return codeIn(registry, thrown.code) ?? EXIT_DEFECT;
+  if (isCoded(thrown)) return codeIn(registry, thrown.code) ?? EXIT_DEFECT;
   return EXIT_DEFECT;
 }
 

@@ -8,7 +8,8 @@ import {type CommandInput, openContext} from './context.ts';
 
 /** `provision kubectl …`: the cluster's own kubectl version with the administrator's kubeconfig. */
 export async function kubectlCommand(input: CommandInput): Promise<number> {
-  const {environment} = await openContext(input, {quiet: true});
+  await using context = await openContext(input, {quiet: true});
+  const {environment} = context;
   const {cluster, signal} = environment;
   const store = await openStore(cluster, {signal, onProgress: () => undefined});
   const [config, {path}] = await Promise.all([kubeconfig(environment), store.artifact('kubectl')]);

@@ -7,7 +7,8 @@ const EXIT_CHANGES = 3;
 
 /** `provision plan`: what a run would do. Changes nothing, takes no lock. */
 export async function planCommand(input: CommandInput): Promise<number> {
-  const {environment, reporter} = await openContext(input);
+  await using context = await openContext(input);
+  const {environment, reporter} = context;
   const {cluster, options} = environment;
   const selected = new Set(selectHosts(cluster, options.limit).map(({name}) => name));
   const hosts = cluster.hosts.filter(host => host.isControlPlane || selected.has(host.name));

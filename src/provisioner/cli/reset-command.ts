@@ -7,7 +7,8 @@ import {exitCodeOf} from './exit-code.ts';
 
 /** `provision reset`: hosts as they were before us. */
 export async function resetCommand(input: CommandInput): Promise<number> {
-  const {environment, reporter, journal} = await openContext(input);
+  await using context = await openContext(input);
+  const {environment, reporter, journal} = context;
   const {cluster} = environment;
   reporter.emit({
     type: 'run-started',
@@ -24,11 +25,11 @@ export async function resetCommand(input: CommandInput): Promise<number> {
   };
   try {
     const count = await reset(environment, {
-      confirm: hosts =>
-        confirm(
-          input,
-          `Remove the cluster "${cluster.name}" and all its data from ${hosts.join(', ')}?`,
-        ),
+      confirm: async hosts => {
+        const question = `Remove the cluster "${cluster.name}" and all its data from ${hosts.join(', ')}?`;
+        await reporter.flush();
+        return await confirm(input, question);
+      },
     });
     end(0, count);
     reporter.say(count === 0 ? 'nothing to reset' : `reset ${plural(count, 'host')}`);

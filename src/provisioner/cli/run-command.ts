@@ -41,7 +41,8 @@ export async function runCommand(input: CommandInput): Promise<number> {
 }
 
 async function verifyCommand(input: CommandInput): Promise<number> {
-  const {environment, reporter} = await openContext(input);
+  await using context = await openContext(input);
+  const {environment, reporter} = context;
   const proof = await verify(environment);
   if (input.args.options.output === 'json') input.output.write(`${JSON.stringify(proof)}\n`);
   reporter.say(formatProof(proof));
@@ -49,7 +50,8 @@ async function verifyCommand(input: CommandInput): Promise<number> {
 }
 
 async function statusCommand(input: CommandInput): Promise<number> {
-  const {environment} = await openContext(input, {quiet: true});
+  await using context = await openContext(input, {quiet: true});
+  const {environment} = context;
   const {hosts, cluster} = await status(environment);
   if (input.args.options.output === 'json') {
     input.output.write(`${JSON.stringify({hosts, cluster})}\n`);
@@ -70,7 +72,8 @@ async function statusCommand(input: CommandInput): Promise<number> {
 }
 
 async function kubeconfigCommand(input: CommandInput): Promise<number> {
-  const {environment} = await openContext(input, {quiet: true});
+  await using context = await openContext(input, {quiet: true});
+  const {environment} = context;
   input.output.write(await kubeconfig(environment));
   return 0;
 }

@@ -1,5 +1,5 @@
 import type {TaskContext} from '../engine/graph.ts';
-import {quote} from '../transport/quote.ts';
+import {quote} from '#shared/quote';
 import {runScript} from './run-script.ts';
 import type {HostSession} from './session.ts';
 

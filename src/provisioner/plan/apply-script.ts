@@ -3,7 +3,7 @@ import {applyResource, removeResource} from '../resources/kinds.ts';
 import {installPackages} from '../resources/package.ts';
 import {APPLY_PRELUDE} from '../resources/prelude.ts';
 import {type ArtifactResource, type Resource, resourceId} from '../role/resource.ts';
-import {quote} from '../transport/quote.ts';
+import {quote} from '#shared/quote';
 import type {PlannedChange} from './host-plan.ts';
 
 /** One round trip: a script, and the program it reads from standard input if it has one. */

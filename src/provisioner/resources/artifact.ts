@@ -1,5 +1,5 @@
 import type {ArtifactResource} from '../role/resource.ts';
-import {quote} from '../transport/quote.ts';
+import {quote} from '#shared/quote';
 import type {ResourceKind} from './kind.ts';
 import {compareMode} from './mode.ts';
 

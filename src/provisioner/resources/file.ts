@@ -1,6 +1,6 @@
 import {sha256Hex} from '#shared/digest';
 import type {FileResource} from '../role/resource.ts';
-import {quote} from '../transport/quote.ts';
+import {quote} from '#shared/quote';
 import {heredoc} from './prelude.ts';
 import type {ResourceKind} from './kind.ts';
 import {compareMode} from './mode.ts';

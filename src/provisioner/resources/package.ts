@@ -1,6 +1,6 @@
 import {sha256Hex} from '#shared/digest';
 import type {PackageResource} from '../role/resource.ts';
-import {quote} from '../transport/quote.ts';
+import {quote} from '#shared/quote';
 import type {ResourceKind} from './kind.ts';
 
 /** Packages of apt; all of a phase are installed by one call (see `apply-script.ts`). */

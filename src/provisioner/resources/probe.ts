@@ -1,7 +1,7 @@
 import {sha256Hex} from '#shared/digest';
 import type {HostState} from '../host-state/host-state.ts';
 import {type Resource, type ResourceKindName, resourceId} from '../role/resource.ts';
-import {quote} from '../transport/quote.ts';
+import {quote} from '#shared/quote';
 
 /** What is at a path. */
 export interface PathFound {

@@ -1,6 +1,6 @@
 import {sha256Hex} from '#shared/digest';
 import type {SysctlResource} from '../role/resource.ts';
-import {quote} from '../transport/quote.ts';
+import {quote} from '#shared/quote';
 import type {ResourceKind} from './kind.ts';
 import {sysctlPath} from './probe.ts';
 

@@ -1,6 +1,6 @@
 import {sha256Hex} from '#shared/digest';
 import type {UnitResource} from '../role/resource.ts';
-import {quote} from '../transport/quote.ts';
+import {quote} from '#shared/quote';
 import type {DiffInput, ResourceKind} from './kind.ts';
 
 export const unitKind: ResourceKind<UnitResource> = {

@@ -10,7 +10,7 @@
  * reads the end of its input and PATH is free. A script in the foreground of another channel (such
  * as kubeadm) goes on until it writes to its closed pipe or ends; PATH.work tells.
  */
-import {quote} from './quote.ts';
+import {quote} from '#shared/quote';
 
 /** A killed run's connection takes a moment to be noticed by sshd; a longer hold is a live run. */
 const LIVE_GRACE_SECONDS = 3;

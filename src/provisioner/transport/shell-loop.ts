@@ -11,7 +11,7 @@
  * busybox and in uutils; `head -c` of the latter two reads ahead. A request whose bytes are cut off
  * by a lost connection is not run: the script must end with its nonce.
  */
-import {quote} from './quote.ts';
+import {quote} from '#shared/quote';
 
 /** Written in one line without single quotes, so that every login shell, csh and fish too, passes it on. */
 const LOOP = [
