@@ -13,7 +13,7 @@ import {
 } from '#provisioner/transport/host-key';
 import {isAbout, parseKnownHosts} from '#provisioner/transport/known-hosts';
 import {formatLockScript, parseLockLine} from '#provisioner/transport/lock';
-import {quote} from '#provisioner/transport/quote';
+import {quote} from '#shared/quote';
 import {encodeRequest, formatShellCommand} from '#provisioner/transport/shell-loop';
 import {createKeyPair} from '#test/key-pair';
 
