@@ -1,11 +1,102 @@
-// Runs every test level that this machine can, and ends with `N passed, N failed`.
-import {spawnSync} from 'node:child_process';
+/**
+ * Runs the checks and every level of tests that this machine can, and ends with one line:
+ * `N passed, N failed`, and `, N skipped` if any were. `npm test -- unit e2e` runs only those.
+ *
+ * A level that cannot run here is said so in one line; where `CI=true` it is a failure.
+ */
+import {messageOf} from '#shared/errors';
+import {startArtifacts, type ArtifactBuild} from '#test/run/artifacts';
+import {missingReason} from '#test/run/machine';
+import {findLeftovers, snapshotMachine} from '#test/run/leftovers';
+import {removeLeftLab} from '#test/run/left-lab';
+import {runChecks, runLevel, type LevelResult} from '#test/run/level';
+import {formatResults, formatTotals, totalsOf} from '#test/run/report';
 
-const check = spawnSync('npm', ['run', '--silent', 'check'], {stdio: 'inherit'});
-const ava = spawnSync('ava', ['--tap'], {encoding: 'utf8'});
-process.stdout.write(ava.stdout);
-const passed = /^# pass (\d+)/m.exec(ava.stdout)?.[1] ?? '0';
-const failed = /^# fail (\d+)/m.exec(ava.stdout)?.[1] ?? '1';
-const checkFailed = check.status === 0 ? 0 : 1;
-console.log(`${passed} passed, ${Number(failed) + checkFailed} failed`);
-process.exitCode = checkFailed || ava.status === null ? 1 : ava.status;
+const STEPS = ['check', 'unit', 'integration', 'e2e'] as const;
+type Step = (typeof STEPS)[number];
+
+/** Levels that work on the machine itself, and need programs of the artifact cache. */
+const MACHINE_STEPS: readonly Step[] = ['integration', 'e2e'];
+
+const EXIT_FAILED = 1;
+const EXIT_USAGE = 2;
+
+async function main(words: readonly string[], signal: AbortSignal): Promise<number> {
+  const unknown = words.filter(word => !STEPS.some(step => step === word));
+  if (unknown.length > 0) {
+    console.error(`npm test: ${unknown.join(' ')} is not one of ${STEPS.join(', ')}`);
+    return EXIT_USAGE;
+  }
+  const wanted = STEPS.filter(step => words.length === 0 || words.includes(step));
+  const results = await runSteps(wanted, signal);
+  console.log(`\n${formatResults(results)}`);
+  const totals = totalsOf(results);
+  console.log(formatTotals(totals));
+  return totals.failed > 0 || totals.passed === 0 ? EXIT_FAILED : 0;
+}
+
+async function runSteps(wanted: readonly Step[], signal: AbortSignal): Promise<LevelResult[]> {
+  const results: LevelResult[] = [];
+  const usesMachine = wanted.some(step => MACHINE_STEPS.includes(step));
+  const reason = usesMachine ? await missingReason(signal) : undefined;
+  const before = usesMachine && reason === undefined ? await snapshotMachine() : undefined;
+  // Twenty minutes of compiling on a cold machine: checks and unit tests run meanwhile.
+  const artifacts = before === undefined ? undefined : startArtifacts(signal);
+  try {
+    for (const step of wanted) {
+      signal.throwIfAborted();
+      const needsMachine = MACHINE_STEPS.includes(step);
+      const missing = needsMachine ? (reason ?? (await artifactsReason(artifacts))) : undefined;
+      if (missing !== undefined) results.push(missingLevel(step, missing));
+      else if (step === 'check') results.push(await runChecks(signal));
+      else results.push(await runLevel(step, signal));
+    }
+  } catch (error) {
+    results.push(failedStep('run', messageOf(error)));
+  } finally {
+    await artifacts?.stop();
+    if (before !== undefined) results.push(await cleanUp(before));
+  }
+  return results;
+}
+
+async function artifactsReason(artifacts: ArtifactBuild | undefined): Promise<string | undefined> {
+  return artifacts === undefined ? undefined : await artifacts.failure;
+}
+
+/** What tests leave behind is removed, and counts as a failure of theirs. */
+async function cleanUp(before: Awaited<ReturnType<typeof snapshotMachine>>): Promise<LevelResult> {
+  const started = performance.now();
+  const left: string[] = [];
+  try {
+    left.push(...findLeftovers(before, await snapshotMachine()));
+    const owner = await removeLeftLab();
+    if (owner !== undefined) left.push(`the lab of ${owner} was still up`);
+    const stayed = findLeftovers(before, await snapshotMachine());
+    if (stayed.length > 0) left.push(`not removed: ${stayed.join(', ')}`);
+  } catch (error) {
+    left.push(messageOf(error));
+  }
+  const seconds = (performance.now() - started) / 1000;
+  if (left.length > 0) return {...failedStep('leftovers', left.join('; ')), seconds};
+  return {name: 'leftovers', passed: 1, failed: 0, skipped: 0, seconds, note: 'none'};
+}
+
+function missingLevel(name: string, reason: string): LevelResult {
+  const isFailure = process.env['CI'] === 'true';
+  const note = `not run: ${reason}`;
+  console.log(`\n== ${name}: ${note}`);
+  return {name, passed: 0, failed: isFailure ? 1 : 0, skipped: isFailure ? 0 : 1, seconds: 0, note};
+}
+
+function failedStep(name: string, note: string): LevelResult {
+  return {name, passed: 0, failed: 1, skipped: 0, seconds: 0, note};
+}
+
+const interrupt = new AbortController();
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(name, () => {
+    interrupt.abort(new Error(`stopped by ${name}`));
+  });
+}
+process.exitCode = await main(process.argv.slice(2), interrupt.signal);

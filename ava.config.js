@@ -1,0 +1,26 @@
+// Each level of tests has its own files. `test/run.ts` runs them all; by hand, one file of a level:
+//   TEST_LEVEL=e2e npx ava test/e2e/10-refusals.test.ts
+const levels = {
+  unit: {
+    files: ['test/**/*.test.ts', '!test/integration/**', '!test/e2e/**'],
+    timeout: '60s',
+  },
+  // Both use what a machine has once (a network, a lab): one file, one test at a time.
+  integration: {files: ['test/integration/*.test.ts'], ...oneAtATime()},
+  // In the order of their names: they share one lab, and the destructive ones come last.
+  e2e: {files: ['test/e2e/*.test.ts'], ...oneAtATime()},
+};
+
+const level = process.env.TEST_LEVEL ?? 'unit';
+if (!(level in levels)) throw new Error(`TEST_LEVEL is ${level}, not ${Object.keys(levels)}`);
+
+export default {extensions: ['ts'], ...levels[level]};
+
+function oneAtATime() {
+  return {
+    concurrency: 1,
+    serial: true,
+    timeout: '15m',
+    sortTestFiles: (a, b) => (a < b ? -1 : 1),
+  };
+}

@@ -1,0 +1,16 @@
+import {createLab} from '#lab/lab';
+import {readOwner} from '#lab/lock';
+
+const DOWN_TIMEOUT_MS = 120_000;
+
+/**
+ * Removes the lab that a killed or failed test left. None was up before the tests, so whichever is
+ * up now is theirs, also one in a temporary folder. Returns its folder; undefined without one.
+ */
+export async function removeLeftLab(): Promise<string | undefined> {
+  const owner = await readOwner();
+  if (owner === undefined) return undefined;
+  const signal = AbortSignal.timeout(DOWN_TIMEOUT_MS);
+  await createLab(owner).down({signal, onEvent: () => undefined});
+  return owner;
+}
