@@ -1,9 +1,11 @@
 import type {ErrorRegistry} from '#shared/errors';
+import {kubeErrors} from '#shared/kube/errors';
 import {yamlErrors} from '#shared/yaml';
 
 /** Every failure that the provisioner reports, with its exit code; explained in docs/errors.md. */
 export const provisionerErrors = {
   ...yamlErrors,
+  ...kubeErrors,
 
   // Configuration: found before anything is connected to.
   ERR_CONFIG_INVALID: 10,
@@ -86,6 +88,7 @@ export const provisionerErrors = {
   ERR_KUBEADM_JOIN_FAILED: 17,
   ERR_KUBEADM_RESET_FAILED: 17,
   ERR_CLUSTER_ABSENT: 16,
+  ERR_PROOF_FAILED: 30,
 
   // Several hosts.
   ERR_HOSTS_FAILED: 20,
