@@ -1,6 +1,5 @@
 import {CodedError} from '#shared/errors';
 import {converge, type Outcome, throwOutcome} from '../actions/converge.ts';
-import {EVENTS_VERSION} from '../engine/events.ts';
 import type {ProvisionerErrorCode} from '../errors.ts';
 import {formatProof, type ProofResult} from '../proof/proof-result.ts';
 import {formatOutcomes, plural} from '../report/text-report.ts';
@@ -11,15 +10,7 @@ import {exitCodeOf} from './exit-code.ts';
 export async function applyCommand(input: CommandInput): Promise<number> {
   await using context = await openContext(input);
   const {environment, reporter, journal} = context;
-  const {cluster, signal} = environment;
-  reporter.emit({
-    type: 'run-started',
-    version: EVENTS_VERSION,
-    run: journal?.run ?? '',
-    action: 'apply',
-    cluster: cluster.name,
-    hosts: cluster.hosts.map(({name}) => name),
-  });
+  const {signal} = environment;
   let outcome: Outcome | undefined;
   let thrown: unknown;
   try {

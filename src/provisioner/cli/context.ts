@@ -1,7 +1,7 @@
-import {hostname} from 'node:os';
 import type {ActionOptions, Environment} from '../actions/environment.ts';
 import {loadCluster} from '../config/load.ts';
-import {Journal} from '../journal/journal.ts';
+import {EVENTS_VERSION} from '../engine/events.ts';
+import {Journal, newRunId} from '../journal/journal.ts';
 import {createEnvironment} from '../main.ts';
 import type {Arguments, Verb} from './arguments.ts';
 import {type Output, Reporter} from './reporter.ts';
@@ -42,7 +42,7 @@ export async function openContext(
   const reporter = new Reporter({output: quiet ? silent : output, format, journal});
   const {forks, limit, deep, acceptNewHostKeys} = args.options;
   const options: ActionOptions = {forks, limit, deep};
-  const run = journal?.run ?? `${args.verb} on ${hostname()}`;
+  const run = journal?.run ?? newRunId(new Date());
   const {emit} = reporter;
   const environment = await createEnvironment({
     cluster,
@@ -51,6 +51,14 @@ export async function openContext(
     options,
     acceptNewHostKeys,
     run,
+  });
+  emit({
+    type: 'run-started',
+    version: EVENTS_VERSION,
+    run,
+    action: args.verb,
+    cluster: name,
+    hosts: cluster.hosts.map(host => host.name),
   });
   return {environment, reporter, journal, [Symbol.asyncDispose]: () => reporter.flush()};
 }

@@ -1,4 +1,3 @@
-import {EVENTS_VERSION} from '../engine/events.ts';
 import {reset} from '../actions/reset.ts';
 import {plural} from '../report/text-report.ts';
 import {confirm} from './apply-command.ts';
@@ -8,16 +7,8 @@ import {exitCodeOf} from './exit-code.ts';
 /** `provision reset`: hosts as they were before us. */
 export async function resetCommand(input: CommandInput): Promise<number> {
   await using context = await openContext(input);
-  const {environment, reporter, journal} = context;
+  const {environment, reporter} = context;
   const {cluster} = environment;
-  reporter.emit({
-    type: 'run-started',
-    version: EVENTS_VERSION,
-    run: journal?.run ?? '',
-    action: 'reset',
-    cluster: cluster.name,
-    hosts: cluster.hosts.map(({name}) => name),
-  });
   const end = (exitCode: number, changes: number) => {
     const {seconds} = reporter;
     const ok = exitCode === 0;

@@ -2,7 +2,7 @@ import {randomBytes} from 'node:crypto';
 import {appendFileSync, mkdirSync} from 'node:fs';
 import {join} from 'node:path';
 import {writeFileAtomic} from '#shared/files';
-import type {RunEvent} from '../engine/events.ts';
+import type {RunEvent, TimedEvent} from '../engine/events.ts';
 
 /**
  * What one run did, kept beside the cluster's file: `.provision/<cluster>/runs/<id>/`. It is
@@ -13,15 +13,15 @@ export class Journal {
   readonly directory: string;
 
   constructor({directory, cluster, now}: {directory: string; cluster: string; now: Date}) {
-    const stamp = now.toISOString().replaceAll(/[-:]|\.\d+/g, '');
-    this.run = `${stamp}-${randomBytes(3).toString('hex')}`;
+    this.run = newRunId(now);
     this.directory = join(directory, '.provision', cluster, 'runs', this.run);
     mkdirSync(this.directory, {recursive: true, mode: 0o700});
   }
 
   /** Synchronous on purpose: the line is on its way to disk before the deed it tells of goes on. */
   append(event: RunEvent, at: Date): void {
-    const line = `${JSON.stringify({at: at.toISOString(), ...event})}\n`;
+    const timed: TimedEvent = {at: at.toISOString(), ...event};
+    const line = `${JSON.stringify(timed)}\n`;
     appendFileSync(join(this.directory, 'events.ndjson'), line, {mode: 0o600});
   }
 
@@ -29,4 +29,10 @@ export class Journal {
     const text = `${JSON.stringify(plan, undefined, 1)}\n`;
     await writeFileAtomic(join(this.directory, 'plan.json'), text, {mode: 0o600});
   }
+}
+
+/** Names a run, e.g. `20261122T034500Z-a1b2c3`; sorts by time. */
+export function newRunId(now: Date): string {
+  const stamp = now.toISOString().replaceAll(/[-:]|\.\d+/g, '');
+  return `${stamp}-${randomBytes(3).toString('hex')}`;
 }

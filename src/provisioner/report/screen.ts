@@ -24,7 +24,7 @@ export class Screen {
 
   handle(event: RunEvent): void {
     if (event.type === 'run-started') this.#hosts = event.hosts;
-    if (event.type === 'task-started') this.#begin();
+    if (event.type === 'task-started') this.#begin(event.phase);
     if (!('phase' in event)) return;
     const row = this.#rows.get(event.host ?? CLUSTER_ROW);
     if (row === undefined) return;
@@ -47,9 +47,10 @@ export class Screen {
     this.#drawing = undefined;
   }
 
-  #begin(): void {
+  #begin(phase: string): void {
     if (this.#drawing !== undefined) return;
-    const names = [...this.#hosts, CLUSTER_ROW];
+    // While hosts are connected to, nothing is done to the cluster as a whole.
+    const names = phase === 'connect' ? this.#hosts : [...this.#hosts, CLUSTER_ROW];
     this.#rows = new Map(
       names.map(title => {
         const end = Promise.withResolvers<undefined>();

@@ -42,7 +42,7 @@ export function formatFailure({message, hint}: {readonly message: string; readon
   return lines.map(line => `${INDENT}${line}`).join('\n');
 }
 
-const SIGNS = {create: '+', update: '~', remove: '-', restart: '!', run: '>'} as const;
+const SIGNS = {create: '+', update: '~', remove: '-', restart: '!', run: '>', record: '='} as const;
 
 /** What a run would do, by host; diffs are indented below their line. */
 export function formatPlan(hosts: readonly PlannedHost[]): string {
