@@ -1,8 +1,8 @@
 import {type ChildProcess, spawn} from 'node:child_process';
 import {accessSync, constants} from 'node:fs';
 import {delimiter, join} from 'node:path';
-import {StringDecoder} from 'node:string_decoder';
 import {$} from 'zx';
+import {OutputTail} from './output-tail.ts';
 
 export interface RunOptions {
   /** Ends the process group (SIGTERM, later SIGKILL); `run` rejects with the signal's reason. */
@@ -17,6 +17,8 @@ export interface RunOptions {
   readonly onLine?: (line: string, stream: OutputStream) => void;
   /** Per stream; only the last so many bytes are kept, so a talkative child cannot fill memory. */
   readonly outputBytesMax?: number;
+  /** From SIGTERM to SIGKILL after an abort; default three seconds. */
+  readonly killGraceMs?: number;
 }
 
 export type OutputStream = 'stdout' | 'stderr';
@@ -29,7 +31,6 @@ export interface ProcessResult {
 }
 
 const OUTPUT_BYTES_MAX = 16 * 1024 * 1024;
-const LINE_CHARACTERS_MAX = 64 * 1024; // a longer line is handed on in pieces
 const KILL_GRACE_MS = 3_000;
 const EXIT_NOT_FOUND = 127;
 const EXIT_SIGNAL_BASE = 128;
@@ -54,7 +55,7 @@ export async function run(argv: readonly string[], options: RunOptions): Promise
   const stdout = new OutputTail(bytesMax, line => onLine?.(line, 'stdout'));
   const stderr = new OutputTail(bytesMax, line => onLine?.(line, 'stderr'));
   let child: ChildProcess | undefined;
-  const killer = new GroupKiller(() => child, stop);
+  const killer = new GroupKiller(() => child, stop, options.killGraceMs ?? KILL_GRACE_MS);
   try {
     const output = await $({
       ...(cwd === undefined ? {} : {cwd}),
@@ -166,51 +167,6 @@ class Discard extends Array<Buffer> {
   }
 }
 
-/** The last bytes of a stream, and its lines as they come. */
-class OutputTail {
-  readonly #bytesMax: number;
-  readonly #onLine: (line: string) => void;
-  readonly #decoder = new StringDecoder('utf8');
-  #chunks: Buffer[] = [];
-  #sizeBytes = 0;
-  #line = '';
-
-  constructor(bytesMax: number, onLine: (line: string) => void) {
-    this.#bytesMax = bytesMax;
-    this.#onLine = onLine;
-  }
-
-  push(chunk: Buffer): void {
-    this.#chunks.push(chunk);
-    this.#sizeBytes += chunk.length;
-    if (this.#sizeBytes > 2 * this.#bytesMax) this.#chunks = [this.#tail()];
-    this.#emitLines(this.#decoder.write(chunk));
-  }
-
-  end(): string {
-    this.#emitLines(this.#decoder.end());
-    if (this.#line !== '') this.#onLine(this.#line);
-    return this.#tail().toString('utf8');
-  }
-
-  #tail(): Buffer {
-    const whole = Buffer.concat(this.#chunks);
-    const tail = whole.subarray(Math.max(0, whole.length - this.#bytesMax));
-    this.#sizeBytes = tail.length;
-    return tail;
-  }
-
-  #emitLines(text: string): void {
-    const lines = (this.#line + text).split(/\r?\n/);
-    this.#line = lines.pop() ?? '';
-    if (this.#line.length > LINE_CHARACTERS_MAX) {
-      lines.push(this.#line);
-      this.#line = '';
-    }
-    for (const line of lines) this.#onLine(line);
-  }
-}
-
 /** Sends SIGTERM to the child's process group on abort, and SIGKILL if that is not enough. */
 class GroupKiller {
   readonly #child: () => ChildProcess | undefined;
@@ -218,14 +174,17 @@ class GroupKiller {
   readonly #onAbort: () => void;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(child: () => ChildProcess | undefined, stop: AbortSignal) {
+  constructor(child: () => ChildProcess | undefined, stop: AbortSignal, graceMs: number) {
     this.#child = child;
     this.#stop = stop;
     this.#onAbort = () => {
       this.#kill('SIGTERM');
       this.#timer = setTimeout(() => {
         this.#kill('SIGKILL');
-      }, KILL_GRACE_MS);
+        // Whoever left the group may still hold the streams; nobody waits for that.
+        this.#child()?.stdout?.destroy();
+        this.#child()?.stderr?.destroy();
+      }, graceMs);
     };
     stop.addEventListener('abort', this.#onAbort, {once: true});
   }

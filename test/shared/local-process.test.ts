@@ -65,6 +65,21 @@ test('an abort kills grandchildren and rejects with the reason', async t => {
   t.is(await t.throwsAsync(running), reason);
 });
 
+test('an abort does not wait for a grandchild that left the process group', async t => {
+  const controller = new AbortController();
+  let pid = 0;
+  const running = run(['sh', '-c', 'setsid sleep 30 & echo $!; wait'], {
+    signal: controller.signal,
+    killGraceMs: 20,
+    onLine: line => {
+      pid = Number(line);
+      controller.abort(new Error('stop'));
+    },
+  });
+  await t.throwsAsync(running, {message: 'stop'});
+  process.kill(pid, 'SIGKILL');
+});
+
 test('an aborted signal starts nothing', async t => {
   await t.throwsAsync(run(['true'], {signal: AbortSignal.abort(new Error('no'))}), {message: 'no'});
 });

@@ -11,6 +11,10 @@ export interface RegistryDoubleOptions {
   readonly isSilent?: boolean;
   /** Sends other manifests than it was given. */
   readonly isLying?: boolean;
+  /** Sends manifests with five million spaces behind them. */
+  readonly isBloating?: boolean;
+  /** Where bearer tokens are; default: here. */
+  readonly tokenUrl?: string;
   /** Answers HEAD of manifests without a Docker-Content-Digest header, which the spec allows. */
   readonly withoutDigestHeader?: boolean;
 }
@@ -83,9 +87,8 @@ export async function startRegistryDouble(
       }
       const digest = {'docker-content-digest': digestOfBytes(found.content)};
       const headers = options.withoutDigestHeader ? {} : digest;
-      const content = options.isLying
-        ? Buffer.concat([found.content, Buffer.from(' ')])
-        : found.content;
+      const paddingBytes = options.isBloating ? 5_000_000 : options.isLying ? 1 : 0;
+      const content = Buffer.concat([found.content, Buffer.alloc(paddingBytes, ' ')]);
       answer(200, {'content-type': found.mediaType, ...headers}, content);
     } else if (route === 'PUT manifests') {
       if (!refersToKnown(repository, body)) {
@@ -132,7 +135,7 @@ export async function startRegistryDouble(
     if (options.authentication === 'basic' && authorization !== BASIC)
       return 'Basic realm="double"';
     if (options.authentication === 'bearer' && authorization !== `Bearer ${TOKEN}`) {
-      return `Bearer realm="${url}/token",service="double"`;
+      return `Bearer realm="${options.tokenUrl ?? `${url}/token`}",service="double"`;
     }
     return undefined;
   }

@@ -4,6 +4,7 @@ import type {ErrorRegistry} from '../errors.ts';
 export const ociErrors = {
   ERR_IMAGE_REFERENCE_INVALID: 10,
   ERR_MANIFEST_INVALID: 14,
+  ERR_REGISTRY_URL_INVALID: 10,
   ERR_REGISTRY_UNREACHABLE: 14,
   ERR_REGISTRY_REFUSED: 14,
   ERR_REGISTRY_ANSWER: 14,

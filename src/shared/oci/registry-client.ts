@@ -1,8 +1,6 @@
 import {createReadStream} from 'node:fs';
 import {Readable} from 'node:stream';
-import {CodedError, messageOf} from '../errors.ts';
 import {type Digest, digestOfBytes, isDigest, parseDigest} from './digest.ts';
-import type {OciErrorCode} from './errors.ts';
 import {
   type ImageIndex,
   type ImageManifest,
@@ -10,15 +8,7 @@ import {
   mediaTypes,
   parseManifest,
 } from './manifest.ts';
-import {type Credentials, RegistryLogin} from './registry-login.ts';
-
-export interface RegistryOptions {
-  /** Origin of the registry's API, e.g. `http://10.89.0.2:5000` or `https://registry.k8s.io`. */
-  readonly url: string;
-  readonly credentials?: Credentials;
-  /** For one request with its body; default two minutes. */
-  readonly timeoutMs?: number;
-}
+import {type RegistryOptions, RegistryTransport, type RequestBody} from './registry-transport.ts';
 
 /** Content to upload: bytes, or the path of a file that has `size` of them. */
 export interface Upload {
@@ -34,28 +24,19 @@ export interface FetchedManifest {
   readonly text: string;
 }
 
-type Body = NonNullable<RequestInit['body']>;
-
-interface Call {
-  readonly method: string;
-  /** Below `/v2/`, or an absolute URL that the registry gave. */
-  readonly path: string;
+export interface ManifestName {
   readonly repository: string;
-  readonly signal: AbortSignal;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: () => Body;
-  /** Statuses that the caller understands; any other is ERR_REGISTRY_REFUSED. */
-  readonly expect: readonly number[];
+  /** Tag or digest. */
+  readonly name: string;
 }
 
-const TIMEOUT_MS = 120_000;
-const ERROR_TEXT_LENGTH_MAX = 500;
+const READ_BYTES = 1024 * 1024;
 const ACCEPT = [
   mediaTypes.index,
   mediaTypes.manifest,
   mediaTypes.dockerManifestList,
   mediaTypes.dockerManifest,
-];
+].join(', ');
 
 /**
  * The part of the OCI distribution API that pushing, asking and reading manifests need.
@@ -65,14 +46,11 @@ const ACCEPT = [
  * the protocol, and the signal's reason when aborted.
  */
 export class RegistryClient {
-  readonly #url: string;
-  readonly #login: RegistryLogin;
-  readonly #timeoutMs: number;
+  readonly #transport: RegistryTransport;
 
-  constructor({url, credentials, timeoutMs = TIMEOUT_MS}: RegistryOptions) {
-    this.#url = url.replace(/\/+$/, '');
-    this.#login = new RegistryLogin(this.#url, credentials);
-    this.#timeoutMs = timeoutMs;
+  /** @throws CodedError ERR_REGISTRY_URL_INVALID */
+  constructor(options: RegistryOptions) {
+    this.#transport = new RegistryTransport(options);
   }
 
   /** Digest of a manifest by tag or digest; undefined when the registry has none. */
@@ -81,8 +59,8 @@ export class RegistryClient {
     signal: AbortSignal,
   ): Promise<Digest | undefined> {
     const path = `${repository}/manifests/${name}`;
-    const headers = {accept: ACCEPT.join(', ')};
-    const response = await this.#call({
+    const headers = {accept: ACCEPT};
+    const response = await this.#transport.call({
       method: 'HEAD',
       path,
       repository,
@@ -103,8 +81,8 @@ export class RegistryClient {
     signal: AbortSignal,
   ): Promise<FetchedManifest> {
     const path = `${repository}/manifests/${name}`;
-    const headers = {accept: ACCEPT.join(', ')};
-    const response = await this.#call({
+    const headers = {accept: ACCEPT};
+    const response = await this.#transport.call({
       method: 'GET',
       path,
       repository,
@@ -112,10 +90,10 @@ export class RegistryClient {
       headers,
       expect: [200],
     });
-    const bytes = await readLimited(response, MANIFEST_BYTES_MAX, this.#url);
+    const bytes = await this.#transport.readBody(response, MANIFEST_BYTES_MAX, signal);
     const digest = digestOfBytes(bytes);
     if (isDigest(name) && name !== digest) {
-      throw answer(this.#url, `sent a manifest with digest ${digest} for ${name}`);
+      throw this.#transport.broken(`sent a manifest with digest ${digest} for ${name}`);
     }
     const text = new TextDecoder().decode(bytes);
     return {
@@ -133,7 +111,7 @@ export class RegistryClient {
   ): Promise<void> {
     const path = `${repository}/manifests/${name}`;
     const headers = {'content-type': mediaType};
-    await this.#call({
+    await this.#transport.call({
       method: 'PUT',
       path,
       repository,
@@ -146,7 +124,7 @@ export class RegistryClient {
 
   async hasBlob(repository: string, digest: Digest, signal: AbortSignal): Promise<boolean> {
     const path = `${repository}/blobs/${parseDigest(digest)}`;
-    const response = await this.#call({
+    const response = await this.#transport.call({
       method: 'HEAD',
       path,
       repository,
@@ -159,112 +137,31 @@ export class RegistryClient {
   /** Uploads a blob in one piece (POST for a session, PUT with everything). */
   async putBlob(repository: string, upload: Upload, signal: AbortSignal): Promise<void> {
     const path = `${repository}/blobs/uploads/`;
-    const session = await this.#call({method: 'POST', path, repository, signal, expect: [202]});
+    const session = await this.#transport.call({
+      method: 'POST',
+      path,
+      repository,
+      signal,
+      expect: [202],
+    });
     const location = session.headers.get('location');
-    if (location === null) throw answer(this.#url, 'opened an upload without saying where');
+    if (location === null) throw this.#transport.broken('opened an upload without saying where');
     const target = new URL(location, session.url);
     target.searchParams.set('digest', upload.digest);
-    await this.#call({
+    await this.#transport.call({
       method: 'PUT',
       path: target.href,
       repository,
       signal,
       headers: {'content-type': 'application/octet-stream', 'content-length': String(upload.size)},
-      body: () => bodyOf(upload.content),
+      body: () => contentOf(upload.content),
+      bodyBytes: upload.size,
       expect: [201],
     });
   }
-
-  async #call(call: Call): Promise<Response> {
-    let response = await this.#send(call);
-    if (
-      response.status === 401 &&
-      (await this.#login.accept(response, call.repository, call.signal))
-    ) {
-      response = await this.#send(call);
-    }
-    if (call.expect.includes(response.status)) {
-      if (call.method !== 'GET') await response.body?.cancel();
-      return response;
-    }
-    throw await refused(call, this.#url, response);
-  }
-
-  async #send({method, path, repository, signal, headers, body}: Call): Promise<Response> {
-    const url = path.startsWith('http') ? path : `${this.#url}/v2/${path}`;
-    const stop = AbortSignal.any([signal, AbortSignal.timeout(this.#timeoutMs)]);
-    const isOwn = new URL(url).origin === new URL(this.#url).origin;
-    try {
-      return await fetch(url, {
-        method,
-        signal: stop,
-        // Another origin gets no credentials of this one; fetch sees to the same for redirects.
-        headers: {...headers, ...(isOwn ? this.#login.headers(repository) : {})},
-        ...(body === undefined ? {} : {body: body(), duplex: 'half'}),
-      });
-    } catch (cause) {
-      signal.throwIfAborted();
-      throw unreachable(this.#url, cause);
-    }
-  }
 }
 
-export interface ManifestName {
-  readonly repository: string;
-  /** Tag or digest. */
-  readonly name: string;
-}
-
-function bodyOf(content: Uint8Array | string): Body {
+function contentOf(content: Uint8Array | string): RequestBody {
   if (typeof content !== 'string') return new Uint8Array(content);
-  return Readable.toWeb(createReadStream(content, {highWaterMark: 1024 * 1024}));
-}
-
-async function readLimited(response: Response, bytesMax: number, url: string): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let sizeBytes = 0;
-  for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
-    sizeBytes += chunk.length;
-    if (sizeBytes > bytesMax) throw answer(url, `sent more than ${bytesMax} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
-}
-
-function unreachable(url: string, cause: unknown): CodedError<OciErrorCode> {
-  const reason = cause instanceof Error && cause.cause !== undefined ? cause.cause : cause;
-  return new CodedError(
-    'ERR_REGISTRY_UNREACHABLE',
-    `no answer from registry ${url}: ${messageOf(reason)}`,
-    {
-      hint: 'check that the registry runs and that its address, scheme and port are right',
-      cause,
-    },
-  );
-}
-
-async function refused(
-  call: Call,
-  url: string,
-  response: Response,
-): Promise<CodedError<OciErrorCode>> {
-  const text = (await response.text().catch(() => '')).slice(0, ERROR_TEXT_LENGTH_MAX).trim();
-  const said = text === '' ? response.statusText : text;
-  const what = `${call.method} for ${call.repository}`;
-  return new CodedError(
-    'ERR_REGISTRY_REFUSED',
-    `registry ${url} refused ${what}: ${response.status} ${said}`,
-    {
-      hint:
-        response.status === 401 || response.status === 403
-          ? 'check the credentials and that they may write this repository'
-          : "see the registry's log",
-    },
-  );
-}
-
-function answer(url: string, what: string): CodedError<OciErrorCode> {
-  return new CodedError('ERR_REGISTRY_ANSWER', `registry ${url} ${what}`, {
-    hint: 'check that the address is an OCI registry and not a proxy or web server in front of it',
-  });
+  return Readable.toWeb(createReadStream(content, {highWaterMark: READ_BYTES}));
 }

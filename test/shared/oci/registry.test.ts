@@ -79,10 +79,46 @@ test('a manifest other than the one that was asked for by digest is a broken ans
   await t.throwsAsync(reading, {code: 'ERR_REGISTRY_ANSWER'});
 });
 
+test('a manifest larger than any registry takes is a broken answer', async t => {
+  await using registry = await startRegistryDouble({isBloating: true});
+  const client = new RegistryClient({url: registry.url});
+  await pushSample(client);
+  await t.throwsAsync(client.getManifest(name, signal), {code: 'ERR_REGISTRY_ANSWER'});
+});
+
+test('a token service that cannot be reached is named, not a bare fetch failure', async t => {
+  await using registry = await startRegistryDouble({
+    authentication: 'bearer',
+    tokenUrl: 'http://127.0.0.1:1/token',
+  });
+  const client = new RegistryClient({url: registry.url, credentials});
+  await t.throwsAsync(client.headManifest(name, signal), {code: 'ERR_REGISTRY_UNREACHABLE'});
+});
+
 test('an upload that is opened without a place is a broken answer', async t => {
   await using registry = await startRegistryDouble({intercept: () => 202});
   const client = new RegistryClient({url: registry.url});
   const content = Buffer.from('x');
   const upload = {digest: digestOfBytes(content), size: 1, content};
   await t.throwsAsync(client.putBlob('one', upload, signal), {code: 'ERR_REGISTRY_ANSWER'});
+});
+
+test('what is no plain http or https origin is refused as a registry, and not repeated', t => {
+  const wrong = [
+    '10.89.0.2:5000',
+    'registry',
+    '',
+    'ftp://a.b',
+    'http://a.b/path',
+    'http://u:hunter2@a.b',
+  ];
+  for (const url of wrong) {
+    const error = t.throws(
+      () => new RegistryClient({url}),
+      {code: 'ERR_REGISTRY_URL_INVALID'},
+      url,
+    );
+    t.notRegex(error.message, /hunter2/);
+  }
+  t.notThrows(() => new RegistryClient({url: 'https://a.b:5000/'}));
 });
