@@ -124,7 +124,6 @@ export interface DeploymentObject extends KubernetesObject {
 
 export const nodeKind: ObjectKind<NodeObject> = {apiVersion: 'v1', kind: 'Node'};
 export const podKind: ObjectKind<PodObject> = {apiVersion: 'v1', kind: 'Pod'};
-export const serviceKind: ObjectKind<ServiceObject> = {apiVersion: 'v1', kind: 'Service'};
 export const namespaceKind: ObjectKind = {apiVersion: 'v1', kind: 'Namespace'};
 export const configMapKind: ObjectKind<
   KubernetesObject & {readonly data?: Readonly<Record<string, string>>}

@@ -1,6 +1,6 @@
 import {setTimeout as sleep} from 'node:timers/promises';
 import {CodedError, messageOf} from '../errors.ts';
-import {ApiRefusedError, parseRefusal, type Refusal} from './errors.ts';
+import {ApiRefusedError, parseRefusal, type KubeErrorCode, type Refusal} from './errors.ts';
 import type {HttpRequest, HttpResponse, Transport} from './transport.ts';
 
 export interface SendOptions {
@@ -67,7 +67,11 @@ async function sendWithRetries(
 
 type Outcome =
   | {readonly response: HttpResponse}
-  | {readonly error: CodedError; readonly transient: boolean; readonly retryAfterMs?: number};
+  | {
+      readonly error: CodedError<KubeErrorCode>;
+      readonly transient: boolean;
+      readonly retryAfterMs?: number;
+    };
 
 async function sendOnce(
   transport: Transport,
@@ -120,7 +124,7 @@ function canRepeat({method}: HttpRequest, kind: 'refused' | 'broken'): boolean {
   return method !== 'POST' || kind === 'refused';
 }
 
-function unreachable(server: string, attempt: string, thrown: unknown): CodedError {
+function unreachable(server: string, attempt: string, thrown: unknown): CodedError<KubeErrorCode> {
   const reason = causesOf(thrown).map(messageOf).at(-1) ?? messageOf(thrown);
   if (classifyFailure(thrown).kind === 'untrusted') {
     const message = `${attempt}: ${server} is not the server the kubeconfig trusts: ${reason}`;
