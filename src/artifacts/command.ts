@@ -1,3 +1,4 @@
+import {formatTable} from '#shared/table';
 import type {Credentials} from '#shared/oci/registry-login';
 import type {Arch, ImageReferenceAndDigest} from './artifact.ts';
 import type {Compression} from './images/layer.ts';
@@ -36,7 +37,7 @@ export async function runArtifacts({write, ...options}: ArtifactsCommand): Promi
   };
   const store = await openArtifactStore({source: 'packages', ...options, onProgress});
   const built = await store.buildAll();
-  write(`\n${formatTable(built)}\n${store.cache.directory}\n`);
+  write(`\n${formatArtifacts(built)}\n${store.cache.directory}\n`);
 }
 
 /**
@@ -90,7 +91,7 @@ export function formatProgress({component, state, seconds, detail}: ArtifactProg
 }
 
 /** Name, version, size and what it took, one file a line. */
-export function formatTable(built: readonly BuiltComponent[]): string {
+export function formatArtifacts(built: readonly BuiltComponent[]): string {
   const rows = built.flatMap(({component, files, seconds}) =>
     files.map(({name, blob}, index) => [
       name,
@@ -99,14 +100,5 @@ export function formatTable(built: readonly BuiltComponent[]): string {
       index === 0 ? `${seconds} s` : '',
     ]),
   );
-  const table = [['artifact', 'version', 'size', 'made in'], ...rows];
-  const widths = [0, 1, 2].map(column => Math.max(...table.map(row => row[column]?.length ?? 0)));
-  return table
-    .map(row =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
+  return formatTable(['artifact', 'version', 'size', 'made in'], rows);
 }

@@ -3,7 +3,7 @@ import {formatProof} from '../proof/proof-result.ts';
 import {kubeconfig} from '../actions/kubeconfig.ts';
 import {status} from '../actions/status.ts';
 import {verify} from '../actions/verify.ts';
-import {formatTable} from '../report/table.ts';
+import {formatTable} from '#shared/table';
 import {applyCommand} from './apply-command.ts';
 import {type CommandInput, openContext} from './context.ts';
 import {kubectlCommand} from './kubectl-command.ts';

@@ -1,3 +1,4 @@
+import {formatTable} from '#shared/table';
 import {CodedError} from '#shared/errors';
 
 /** The columns of the proof, in the order in which they are shown. */
@@ -104,19 +105,16 @@ export function mergeNodeProofs(parts: readonly (readonly NodeProof[])[]): reado
 /** The result as text of several lines: nodes × checks, workloads, and what failed in words. */
 export function formatProof(result: ProofResult): string {
   const columns = proofChecks.filter(check => result.nodes.some(({cells}) => cells[check]));
-  const nodes = formatTable([
+  const nodes = formatTable(
     ['NODE', ...columns.map(check => check.toUpperCase())],
-    ...result.nodes.map(({node, cells}) => [
-      node,
-      ...columns.map(check => formatCell(cells[check])),
-    ]),
-  ]);
-  const workloads = formatTable([
+    result.nodes.map(({node, cells}) => [node, ...columns.map(check => formatCell(cells[check]))]),
+  );
+  const workloads = formatTable(
     ['WORKLOAD', 'AVAILABLE'],
-    ...result.workloads.map(({workload, cell}) => [workload, formatCell(cell)]),
-  ]);
+    result.workloads.map(({workload, cell}) => [workload, formatCell(cell)]),
+  );
   const failures = failuresOf(result).map(({subject, detail}) => `failed: ${subject}: ${detail}`);
-  return [...nodes, '', ...workloads, ...(failures.length > 0 ? ['', ...failures] : [])]
+  return [nodes, '', workloads, ...(failures.length > 0 ? ['', ...failures] : [])]
     .map(line => `${line}\n`)
     .join('');
 }
@@ -124,16 +122,4 @@ export function formatProof(result: ProofResult): string {
 function formatCell(cell: Cell | undefined): string {
   if (cell === undefined) return '-';
   return cell.state === 'ok' ? cell.detail : 'FAILED';
-}
-
-function formatTable(rows: readonly (readonly string[])[]): readonly string[] {
-  const widths = (rows[0] ?? []).map((_, column) =>
-    Math.max(...rows.map(row => row[column]?.length ?? 0)),
-  );
-  return rows.map(row =>
-    row
-      .map((text, column) => text.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  );
 }

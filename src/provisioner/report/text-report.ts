@@ -1,5 +1,5 @@
 import type {HostOutcome, PlannedHost, RunEvent} from '../engine/events.ts';
-import {formatTable} from './table.ts';
+import {formatTable} from '#shared/table';
 
 const INDENT = '      ';
 

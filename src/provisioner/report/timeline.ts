@@ -1,5 +1,5 @@
 import type {RunEvent} from '../engine/events.ts';
-import {formatTable} from './table.ts';
+import {formatTable} from '#shared/table';
 
 interface Span {
   readonly startMs: number;

@@ -1,4 +1,7 @@
-/** Columns of text, as wide as their widest cell, without trailing blanks. */
+/**
+ * A header and rows as text in columns, each as wide as its widest cell, without blanks at the
+ * ends of lines and without a last end of line.
+ */
 export function formatTable(
   header: readonly string[],
   rows: readonly (readonly string[])[],
