@@ -64,8 +64,9 @@ export async function compileGo(
     onProgress({component: component.name, state: 'building', seconds, detail});
   });
   const outputBytesMax = OUTPUT_BYTES_MAX;
+  const ownEnv = {...env, GOTMPDIR: folder}; // go leaves its folder behind when it is stopped
   for (let attempt = 1; ; attempt += 1) {
-    const options = {signal, cwd: moduleFolder, env, outputBytesMax, onLine};
+    const options = {signal, cwd: moduleFolder, env: ownEnv, outputBytesMax, onLine};
     const {exitCode, stderr} = await run(argv, options);
     if (exitCode === 0) break;
     // What was fetched and compiled is kept, so another attempt goes on where this one ended.
