@@ -1,3 +1,4 @@
+import {preloadKubernetesClient} from '#shared/kube/connect';
 import type {ActionOptions, Environment} from '../actions/environment.ts';
 import {loadCluster} from '../config/load.ts';
 import {EVENTS_VERSION} from '../engine/events.ts';
@@ -26,6 +27,7 @@ export interface CommandContext extends AsyncDisposable {
 }
 
 const JOURNALLED: readonly Verb[] = ['apply', 'reset'];
+const ASKS_THE_API: readonly Verb[] = ['apply', 'verify', 'status'];
 
 /** Loads the cluster and opens the journal; nothing is connected to yet. */
 export async function openContext(
@@ -33,6 +35,7 @@ export async function openContext(
   {quiet = false}: {readonly quiet?: boolean} = {},
 ): Promise<CommandContext> {
   const cluster = await loadCluster({file: clusterFile});
+  if (ASKS_THE_API.includes(args.verb)) preloadKubernetesClient();
   const {name, directory} = cluster;
   const journal = JOURNALLED.includes(args.verb)
     ? new Journal({directory, cluster: name, now: new Date()})

@@ -44,6 +44,14 @@ export async function connectKubernetes(options: ConnectOptions): Promise<Kubern
   return createKubernetesApi(await openTransport(options), {retryTimeoutMs});
 }
 
+/**
+ * Begins to load the client library, which takes half a second, while other work waits for hosts.
+ * A failure shows when the API is opened.
+ */
+export function preloadKubernetesClient(): void {
+  import('@kubernetes/client-node').catch(() => undefined);
+}
+
 /** The API over any transport; see {@link connectKubernetes}. */
 export function createKubernetesApi(
   transport: Transport,
