@@ -19,6 +19,9 @@ rm -f /etc/cni/net.d/10-flannel.conflist /etc/kubernetes/*.conf
 rm -rf /etc/kubernetes/pki /etc/kubernetes/tmp /etc/kubernetes/manifests/*
 grep -o ' /var/lib/kubelet/[^ ]*' /proc/mounts | sort -r | while read -r m; do umount "$m" || :; done
 rm -rf /var/lib/kubelet
+systemctl stop kubepods.slice 2>/dev/null
+plugins=/usr/libexec/kubernetes/kubelet-plugins
+rmdir "$plugins/volume/exec" "$plugins/volume" "$plugins" "\${plugins%/*}" 2>/dev/null
 for l in cni0 flannel.1; do ip link show "$l" >/dev/null 2>&1 && ip link delete "$l"; done
 for n in $(ip netns list 2>/dev/null | sed -n 's/^\\(cni-[^ ]*\\).*/\\1/p'); do ip netns delete "$n"; done
 rmdir /run/netns 2>/dev/null
