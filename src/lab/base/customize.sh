@@ -38,13 +38,22 @@ Storage=persistent
 SystemMaxUse=64M
 CONF
 
+# Machine-wide settings are plain files in a host (host/stage.sh): systemd-sysctl writes without
+# truncating, so a shorter value would keep the tail of the longer one. sysctl truncates.
+mkdir -p "$root/etc/systemd/system/systemd-sysctl.service.d"
+cat > "$root/etc/systemd/system/systemd-sysctl.service.d/lab.conf" << 'CONF'
+[Service]
+ExecStart=
+ExecStart=-/usr/sbin/sysctl --quiet --system
+CONF
+
 # Units that would manage the machine's own hardware, clock or kernel, and timers that wake idle
 # hosts. systemd-sysctl stays: settings survive a reboot as they do in life.
 for unit in \
   systemd-udevd.service systemd-udevd-kernel.socket systemd-udevd-control.socket \
   systemd-udevd-varlink.socket systemd-udev-trigger.service systemd-udev-settle.service \
   systemd-udev-load-credentials.service systemd-hwdb-update.service \
-  systemd-modules-load.service kmod-static-nodes.service \
+  kmod-static-nodes.service \
   modprobe@.service sys-kernel-debug.mount sys-kernel-tracing.mount sys-kernel-config.mount \
   sys-fs-fuse-connections.mount dev-hugepages.mount \
   proc-sys-fs-binfmt_misc.automount proc-sys-fs-binfmt_misc.mount systemd-binfmt.service \
