@@ -1,5 +1,6 @@
 import {connect} from 'node:net';
 import {appendFile, readFile} from 'node:fs/promises';
+import {quote} from '#shared/quote';
 import type {LabFolders} from './folders.ts';
 
 const BANNER_TIMEOUT_MS = 1_000;
@@ -15,7 +16,7 @@ export function sshArguments(
   }: {
     readonly address: string;
     readonly user?: string;
-    /** One argument each, quoted here for the remote shell; empty for a shell. */
+    /** As with ssh: one word is the remote shell's, several are one argument each; none: a shell. */
     readonly command: readonly string[];
   },
 ): readonly string[] {
@@ -27,17 +28,13 @@ export function sshArguments(
     StrictHostKeyChecking: 'yes',
     UserKnownHostsFile: folders.knownHosts,
   };
+  const [first, ...rest] = command;
   return [
     ...['ssh', '-F', 'none', '-i', folders.privateKey],
     ...Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`]),
     `${user}@${address}`,
-    ...(command.length === 0 ? [] : ['--', command.map(quoteForShell).join(' ')]),
+    ...(first === undefined ? [] : ['--', rest.length === 0 ? first : quote(command)]),
   ];
-}
-
-/** A word that a POSIX shell reads back as exactly this text. */
-export function quoteForShell(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }
 
 /** True once an SSH server says its name; costs no key exchange. */

@@ -11,7 +11,7 @@ import {decideOwner, withOperation} from '#lab/lock';
 import {lastLines} from '#lab/machine-command';
 import {missingPackages} from '#lab/machine-tools';
 import {labNames} from '#lab/names';
-import {quoteForShell, sshArguments} from '#lab/ssh';
+import {sshArguments} from '#lab/ssh';
 
 test('a host follows from its number: name, address, hardware address', t => {
   t.deepEqual(hostIdentity(1), {name: 'h1', address: '10.89.0.11', mac: '02:53:4c:57:00:0b'});
@@ -185,8 +185,10 @@ test('ssh without a command opens a shell', t => {
   t.is(argv.at(-1), 'root@10.89.0.11');
 });
 
-test('an empty word survives the remote shell', t => {
-  t.is(quoteForShell(''), "''");
+test('ssh hands one word to the remote shell as it is, as OpenSSH does', t => {
+  const command = ['cd /etc; ls *.conf'];
+  const argv = sshArguments(labFolders('/checkout'), {address: '10.89.0.11', command});
+  t.is(argv.at(-1), 'cd /etc; ls *.conf');
 });
 
 test('the cache follows XDG_CACHE_HOME, and an empty one counts as unset', t => {
