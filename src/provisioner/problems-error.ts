@@ -1,4 +1,4 @@
-import {CodedError} from '#shared/errors';
+import {CodedError, isCoded, messageOf} from '#shared/errors';
 
 /** Several failures at once, e.g. of several hosts; `code` and `hint` are those of the first. */
 export class ProblemsError extends CodedError {
@@ -19,8 +19,11 @@ export class ProblemsError extends CodedError {
  * and thrown as it is.
  */
 export function throwProblems(errors: readonly unknown[]): void {
-  const defect = errors.find(error => !(error instanceof CodedError));
-  if (defect !== undefined) throw defect;
-  const coded = errors.filter(error => error instanceof CodedError);
-  if (coded.length > 0) throw coded.length === 1 ? coded[0] : new ProblemsError(coded);
+  const coded = errors.filter(isCoded);
+  if (coded.length < errors.length) throw asError(errors.find(error => !isCoded(error)));
+  const [first, ...others] = coded;
+  if (first !== undefined) throw others.length === 0 ? first : new ProblemsError(coded);
 }
+
+const asError = (thrown: unknown): Error =>
+  thrown instanceof Error ? thrown : new Error(messageOf(thrown));

@@ -1,4 +1,4 @@
-import {CodedError} from '#shared/errors';
+import {CodedError, isCoded} from '#shared/errors';
 import type {HostOutcome} from '../engine/events.ts';
 import {runGraph, type TaskKey, type TaskResult} from '../engine/graph.ts';
 import type {ProvisionerErrorCode} from '../errors.ts';
@@ -125,9 +125,7 @@ function outcomes(
     if (failed !== undefined) {
       const [key, result] = failed;
       const code =
-        result.kind === 'failed' && result.error instanceof CodedError
-          ? result.error.code
-          : 'ERR_DEFECT';
+        result.kind === 'failed' && isCoded(result.error) ? result.error.code : 'ERR_DEFECT';
       return {host: host.name, state: 'failed', changes, phase: phaseOf(key), code};
     }
     if (skipped !== undefined || own.length === 0) {
@@ -146,7 +144,7 @@ export function throwOutcome({errors, hosts}: Outcome, {signal}: {readonly signa
   if (errors.length > 0) {
     const done = hosts.filter(({state}) => state === 'done').length;
     const failed = hosts.filter(({state}) => state === 'failed');
-    if (done > 0 && failed.length > 0 && errors.every(error => error instanceof CodedError)) {
+    if (done > 0 && failed.length > 0 && errors.every(error => isCoded(error))) {
       const list = failed.map(({host, code = ''}) => `${host} (${code})`).join(', ');
       throw new CodedError<ProvisionerErrorCode>(
         'ERR_HOSTS_FAILED',

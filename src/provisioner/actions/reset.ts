@@ -93,6 +93,6 @@ rm -rf /run/containerd /var/lib/containerd /opt/containerd /etc/containerd /opt/
 rm -rf /var/log/pods /var/log/containers
 systemctl daemon-reload
 systemctl reset-failed containerd.service kubelet.service 2>/dev/null
-rm -f ${HOST_STATE_PATH}
+rm -f ${HOST_STATE_PATH} /var/lib/slipway/packages-before
 rmdir /var/lib/slipway 2>/dev/null
 :`.trim();

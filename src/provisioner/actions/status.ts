@@ -1,5 +1,5 @@
 import {X509Certificate} from 'node:crypto';
-import {messageOf, CodedError} from '#shared/errors';
+import {isCoded, messageOf} from '#shared/errors';
 import {countChanges} from '../plan/host-plan.ts';
 import {readClusterState} from '../proof/read-only-proof.ts';
 import type {ProofResult} from '../proof/proof-result.ts';
@@ -63,7 +63,7 @@ async function readApi(environment: Environment, open: Parameters<typeof openKub
     return await readClusterState(await kubernetes.api({signal}), cluster, {signal});
   } catch (error) {
     // Status tells what is there; a cluster that does not answer is part of that.
-    if (error instanceof CodedError) return undefined;
+    if (isCoded(error)) return undefined;
     throw error;
   }
 }
@@ -91,7 +91,7 @@ async function readHost({connection}: OpenHost, signal: AbortSignal) {
 
 function unreachedRow(name: string, errors: readonly unknown[]): HostStatus {
   const own = errors.find(error => messageOf(error).includes(name));
-  const ssh = own instanceof CodedError ? own.code : 'unreachable';
+  const ssh = isCoded(own) ? own.code : 'unreachable';
   const none = {runtime: '-', kubelet: '-', ready: '-', certificatesUntil: '-'};
   return {host: name, ssh, ...none, drift: undefined};
 }

@@ -1,4 +1,4 @@
-import {CodedError, messageOf} from '#shared/errors';
+import {isCoded, messageOf} from '#shared/errors';
 import type {Emit} from './events.ts';
 
 /** `phase` or `phase@host`. */
@@ -112,7 +112,7 @@ async function runTask(task: Task, {signal, emit, now}: GraphOptions): Promise<T
     emit({type: 'task-finished', ...name, changes, seconds});
     return {kind: 'done', changes};
   } catch (error) {
-    if (signal.aborted && !(error instanceof CodedError)) {
+    if (signal.aborted && !isCoded(error)) {
       emit({type: 'task-skipped', ...name, reason: 'interrupted'});
       return {kind: 'skipped', reason: 'interrupted'};
     }
@@ -122,7 +122,7 @@ async function runTask(task: Task, {signal, emit, now}: GraphOptions): Promise<T
 }
 
 function describe(error: unknown) {
-  return error instanceof CodedError
+  return isCoded(error)
     ? {code: error.code, message: error.message, hint: error.hint}
     : {code: 'ERR_DEFECT', message: messageOf(error), hint: 'report this defect with the journal'};
 }

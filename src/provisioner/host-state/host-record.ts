@@ -22,16 +22,22 @@ export class HostRecord {
     return this.#state;
   }
 
-  /** @throws CodedError ERR_HOST_STATE_UNWRITABLE, ERR_DISK_FULL and those of a connection */
+  /**
+   * An aborted signal keeps a write from starting; one that has begun is finished. What says that
+   * something is done takes no signal: an interrupted run must not forget what it did.
+   *
+   * @throws CodedError ERR_HOST_STATE_UNWRITABLE, ERR_DISK_FULL and those of a connection
+   */
   async update(
     change: (state: HostState) => HostState,
-    {signal}: {readonly signal: AbortSignal},
+    {signal}: {readonly signal?: AbortSignal} = {},
   ): Promise<void> {
     const turn = this.#queue.then(async () => {
+      signal?.throwIfAborted();
       const next = change(this.#state);
       const text = formatHostState(next);
       if (text === formatHostState(this.#state)) return;
-      await this.#write(text, signal);
+      await this.#write(text);
       this.#state = next;
     });
     this.#queue = turn.catch(() => undefined); // the caller of this turn gets the error
@@ -44,7 +50,8 @@ export class HostRecord {
     this.#state = empty;
   }
 
-  async #write(text: string, signal: AbortSignal): Promise<void> {
+  async #write(text: string): Promise<void> {
+    const {signal} = new AbortController();
     const script = `${APPLY_PRELUDE}\n${heredoc(`put ${HOST_STATE_PATH} 600`, text)}`;
     const {exitCode, stderr} = await this.#connection.run(script, {signal});
     if (exitCode === 0) return;

@@ -1,4 +1,5 @@
 import type {Addon} from '../addons/addon.ts';
+import type {HostState} from '../host-state/host-state.ts';
 import {addonAction} from '../plan/action-plan.ts';
 import type {ClusterSession} from './session.ts';
 
@@ -11,16 +12,12 @@ export async function applyAddon(
   const api = await session.api({signal});
   const entry = {digest: addon.digest};
   const {record} = session.first;
-  const set = (status: 'pending' | 'done') =>
-    record.update(
-      state => ({
-        ...state,
-        actions: {...state.actions, [addonAction(addon.name)]: {...entry, status}},
-      }),
-      {signal},
-    );
-  await set('pending');
+  const as = (status: 'pending' | 'done') => (state: HostState) => ({
+    ...state,
+    actions: {...state.actions, [addonAction(addon.name)]: {...entry, status}},
+  });
+  await record.update(as('pending'), {signal});
   for (const object of addon.objects) await api.apply(object, {signal});
-  await set('done');
+  await record.update(as('done'));
   return 1;
 }

@@ -11,12 +11,12 @@ import {
   parseInstalled,
   parseLastResource,
 } from '../plan/apply-script.ts';
-import type {PhasePlan, PlannedChange} from '../plan/host-plan.ts';
+import type {HostPlan, PhasePlan, PlannedChange} from '../plan/host-plan.ts';
 import {CHECKSUM_EXIT_CODE} from '../resources/artifact.ts';
 import type {DiffInput} from '../resources/kind.ts';
-import {diffResource, recordResource} from '../resources/kinds.ts';
+import {diffResource, recordBefore, recordResource} from '../resources/kinds.ts';
 import {type HostProbe, parseProbe, probeScript} from '../resources/probe.ts';
-import {type Resource, resourceId} from '../role/resource.ts';
+import {type PackageResource, type Resource, resourceId} from '../role/resource.ts';
 import {startDigest} from '../resources/unit.ts';
 import {runScript, scriptError, type ScriptFailure} from './run-script.ts';
 import type {ClusterSession, HostSession} from './session.ts';
@@ -39,7 +39,7 @@ export async function applyResources(
   const {changes} = phase;
   const plan = session.plans.get(host.host.name);
   if (changes.length === 0 || plan === undefined) return 0;
-  await host.record.update(state => withIntent(state, changes), {signal});
+  await host.record.update(state => withIntent(state, changes, plan), {signal});
   const installed: string[] = [];
   for (const step of applySteps(changes, plan.input)) {
     signal.throwIfAborted();
@@ -50,7 +50,7 @@ export async function applyResources(
   const made = changes.flatMap(({resource}) => (resource === undefined ? [] : [resource]));
   const probe = await readBack(host, made, plan.input);
   const confirm = {input: plan.input, probe, installed, bootId: host.facts.bootId};
-  await host.record.update(state => withConfirmation(state, changes, confirm), {signal});
+  await host.record.update(state => withConfirmation(state, changes, confirm));
   return changes.length;
 }
 
@@ -126,16 +126,36 @@ async function readBack(
   return probe;
 }
 
-/** Units that will restart lose their digest: a run that dies now restarts them next time. */
-function withIntent(state: HostState, changes: readonly PlannedChange[]): HostState {
-  const restarting = changes.flatMap(({resource}) =>
-    resource?.kind === 'unit' ? [resource.name] : [],
+/**
+ * Names what will be made, with what is there before us. Units that will restart lose their digest:
+ * a run that dies now restarts them next time.
+ */
+function withIntent(
+  state: HostState,
+  changes: readonly PlannedChange[],
+  {input, units}: HostPlan,
+): HostState {
+  const ids = new Set(changedIds(changes));
+  const restarting = [...units.values()].filter(
+    unit => ids.has(resourceId(unit)) || unit.restartOn.some(id => ids.has(id)),
   );
-  const startedWith = Object.fromEntries(
-    Object.entries(state.startedWith).filter(([name]) => !restarting.includes(name)),
-  );
-  const pending = [...new Set([...state.pending, ...changedIds(changes)])].sort();
-  return {...state, pending, startedWith};
+  const restartingNames = restarting.map(({name}) => name);
+  const startedWith = without(state.startedWith, restartingNames);
+  const resources = {...state.resources};
+  for (const {change, resource} of changes) {
+    const known = resource === undefined ? {} : recordBefore(resource, input);
+    if (Object.keys(known).length === 0) continue;
+    resources[change.id] = {digest: '', ...resources[change.id], ...known};
+  }
+  const pending = [...new Set([...state.pending, ...ids])].sort();
+  return {...state, resources, pending, startedWith};
+}
+
+function without<T>(
+  record: Readonly<Record<string, T>>,
+  names: readonly string[],
+): Record<string, T> {
+  return Object.fromEntries(Object.entries(record).filter(([name]) => !names.includes(name)));
 }
 
 interface Confirmation {
@@ -150,21 +170,19 @@ function withConfirmation(
   changes: readonly PlannedChange[],
   {input, probe, installed, bootId}: Confirmation,
 ): HostState {
-  const resources = {...state.resources};
-  const startedWith = {...state.startedWith};
+  const removed = changes.flatMap(({change, resource}) => (resource ? [] : [change.id]));
+  const removedUnits = removed.flatMap(id => (id.startsWith('unit:') ? [id.slice(5)] : []));
+  const resources = without(state.resources, removed);
+  const startedWith = without(state.startedWith, removedUnits);
   const done = new Set(changedIds(changes));
-  for (const {change, resource} of changes) {
-    if (resource === undefined) {
-      // Not in any role: gone from the host, gone from the record.
-      Reflect.deleteProperty(resources, change.id);
-      continue;
-    }
+  for (const {resource} of changes) {
+    if (resource === undefined) continue;
     const id = resourceId(resource);
     const stat = resource.kind === 'artifact' ? probe.paths.get(resource.path)?.stat : undefined;
     resources[id] = {
       ...recordResource(resource, input),
       ...(stat === undefined ? {} : {stat}),
-      ...(resource.kind === 'package' && installed.length > 0 ? {installed: [...installed]} : {}),
+      ...(resource.kind === 'package' ? {installed: ownPackages(resource, installed, input)} : {}),
     };
     if (resource.kind === 'unit' && probe.units.get(resource.name)?.active === true) {
       startedWith[resource.name] = startDigest(resource, input.digests);
@@ -172,4 +190,13 @@ function withConfirmation(
   }
   const pending = state.pending.filter(id => !done.has(id));
   return {...state, bootId, resources, startedWith, pending};
+}
+
+/** The package and what came along; what is a resource itself has its own record. */
+function ownPackages(
+  {name}: PackageResource,
+  installed: readonly string[],
+  {digests}: DiffInput,
+): string[] {
+  return [name, ...installed.filter(other => !digests.has(`package:${other}`))];
 }

@@ -48,10 +48,10 @@ export async function applyNodeSettings(
     taints: JSON.stringify(host.taints.map(({key, effect}) => `${key}:${effect}`)),
   };
   const done = {status: 'done' as const, digest: nodeSettingsDigest(host), keys};
-  await record.update(
-    state => ({...state, actions: {...state.actions, [NODE_SETTINGS_ACTION]: done}}),
-    {signal},
-  );
+  await record.update(state => ({
+    ...state,
+    actions: {...state.actions, [NODE_SETTINGS_ACTION]: done},
+  }));
   return 1;
 }
 

@@ -56,7 +56,7 @@ export async function runKubeadm(
     },
   });
   if (result.exitCode !== 0) throw await kubeadmError(host, run, result.stdout + result.stderr);
-  await record.update(state => withKubelet(entry('done')(state), plan), {signal});
+  await record.update(state => withKubelet(entry('done')(state), plan));
 }
 
 /** kubeadm has started the kubelet, with the configuration of this plan. */

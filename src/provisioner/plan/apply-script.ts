@@ -26,12 +26,12 @@ export function applySteps(
     if (lines.length > 0) steps.push({script: [APPLY_PRELUDE, ...lines].join('\n')});
     lines = [];
   };
-  const packages = changes.flatMap(({resource}) =>
-    resource?.kind === 'package' ? [resource] : [],
+  const missing = changes.flatMap(({change, resource}) =>
+    resource?.kind === 'package' && change.action !== 'record' ? [resource.name] : [],
   );
   let packagesDone = false;
   for (const {change, resource} of changes) {
-    if (resource?.kind === 'artifact') {
+    if (resource?.kind === 'artifact' && change.action !== 'record') {
       flush();
       const script = [APPLY_PRELUDE, at(change.id), applyResource(resource, input)].join('\n');
       steps.push({script, artifact: resource});
@@ -40,9 +40,10 @@ export function applySteps(
     if (resource?.kind === 'package') {
       if (packagesDone) continue;
       packagesDone = true;
-      lines.push(at(change.id), installPackages(packages.map(({name}) => name)));
+      lines.push(at(change.id), installPackages(missing, input.state));
       continue;
     }
+    if (change.action === 'record') continue; // nothing to do: it is there
     lines.push(at(change.id), scriptOf(change.id, resource, input));
   }
   flush();

@@ -52,7 +52,7 @@ export function planHost(
   const phases = desired.map(({phase, resources}) => ({
     phase,
     changes: resources.flatMap((resource): readonly PlannedChange[] => {
-      const change = diffResource(resource, input);
+      const change = diffResource(resource, input) ?? unconfirmed(resource, state);
       return change === undefined ? [] : [{change, resource}];
     }),
   }));
@@ -61,6 +61,13 @@ export function planHost(
     all.flatMap(resource => (resource.kind === 'unit' ? [[resource.name, resource]] : [])),
   );
   return {host, phases: [...phases, {phase: REMOVAL_PHASE, changes: removals}], units, input};
+}
+
+/** What a run made that died before it could confirm it: nothing to do, but to record it. */
+function unconfirmed(resource: Resource, state: HostState): Change | undefined {
+  const id = resourceId(resource);
+  if (!state.pending.includes(id)) return undefined;
+  return {id, action: 'record', summary: 'made by a run that did not end'};
 }
 
 /** What we made once and no role asks for now: units first, then the newest-named paths. */

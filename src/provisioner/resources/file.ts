@@ -31,7 +31,7 @@ export const fileKind: ResourceKind<FileResource> = {
   },
 
   apply: file =>
-    `[ ! -d ${quote([file.path])} ] || rmdir ${quote([file.path])}\n` +
+    `[ ! -d ${quote([file.path])} ] || [ -L ${quote([file.path])} ] || rmdir ${quote([file.path])}\n` +
     heredoc(`put ${quote([file.path])} ${file.mode.toString(8)}`, file.content),
 
   remove: path => `rm -f -- ${quote([path])}`,

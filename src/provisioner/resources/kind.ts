@@ -22,7 +22,7 @@ export interface ResourceKind<R extends Resource> {
   /** undefined: it is as it should be. */
   readonly diff: (resource: R, input: DiffInput) => Change | undefined;
   readonly apply: (resource: R, input: DiffInput) => string;
-  /** What to remember beyond the digest. */
+  /** What was there before, for `remove` to give back; recorded before the change. */
   readonly record?: (resource: R, input: DiffInput) => Partial<RecordedResource>;
   /** Takes away what `apply` made; `name` is the part of the id behind the kind. */
   readonly remove: (name: string, recorded: RecordedResource) => string;

@@ -42,10 +42,13 @@ export const diffResource = (resource: Resource, input: DiffInput): Change | und
 export const applyResource = (resource: Resource, input: DiffInput): string =>
   kindOf(resource).apply(resource, input);
 
+/** What state.json must remember before a resource is made: afterwards nobody can tell. */
+export const recordBefore = (resource: Resource, input: DiffInput): Partial<RecordedResource> =>
+  kindOf(resource).record?.(resource, input) ?? {};
+
 /** What state.json remembers of a resource that was just made. */
 export function recordResource(resource: Resource, input: DiffInput): RecordedResource {
-  const kind = kindOf(resource);
-  return {digest: kind.digest(resource), ...kind.record?.(resource, input)};
+  return {digest: digestResource(resource), ...recordBefore(resource, input)};
 }
 
 /** sh that takes away what we made under this id. */

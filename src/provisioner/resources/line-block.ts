@@ -10,20 +10,23 @@ export const lineBlockKind: ResourceKind<LineBlockResource> = {
 
   diff(block, {probe}) {
     const present = probe.contents.get(block.path) ?? '';
-    const wanted = withBlock(present, block);
-    if (present === wanted) return undefined;
+    const {kept, blocks} = splitText(present, block.name);
+    const [found, ...others] = blocks;
+    const isEqual = found?.join('\n') === block.lines.join('\n');
+    // Where the block stands does not matter: others may have written lines below it.
+    if (found !== undefined && others.length === 0 && isEqual) return undefined;
+    const wanted = [...kept, ...blockLines(block), ''].join('\n');
     const id = `line-block:${block.path}#${block.name}`;
     return {id, action: 'update', summary: 'lines differ', diff: diffText(present, wanted)};
   },
 
   // The rest of the file is whatever it is at that moment; only the block is ours.
-  apply: block =>
-    `${removeBlock(block.path, block.name)}\n` +
-    heredoc(`base64 -d >> ${quote([block.path])}`, `${blockLines(block).join('\n')}\n`),
+  apply: block => rewrite(block, `\n${heredoc('base64 -d', `${blockLines(block).join('\n')}\n`)}`),
 
-  remove(name) {
-    const at = name.lastIndexOf('#');
-    return removeBlock(name.slice(0, at), name.slice(at + 1));
+  remove(id) {
+    const at = id.lastIndexOf('#');
+    const [path, name] = [id.slice(0, at), id.slice(at + 1)];
+    return `if [ -f ${quote([path])} ]; then\n${rewrite({path, name}, '')}\nfi`;
   },
 };
 
@@ -32,19 +35,45 @@ const end = (name: string) => `# END slipway ${name}`;
 
 const blockLines = ({name, lines}: LineBlockResource) => [begin(name), ...lines, end(name)];
 
-function withBlock(text: string, block: LineBlockResource): string {
+/** What is ours in a text and what is not. A block without its end is only its first line. */
+function splitText(text: string, name: string) {
   const kept: string[] = [];
-  let inside = false;
+  const blocks: (readonly string[])[] = [];
+  let open: string[] | undefined;
+  const giveUp = () => {
+    kept.push(...(open ?? []));
+    open = undefined;
+  };
   for (const line of text.split('\n')) {
-    if (line === begin(block.name)) inside = true;
-    else if (line === end(block.name)) inside = false;
-    else if (!inside) kept.push(line);
+    if (line === begin(name)) {
+      giveUp();
+      open = [];
+    } else if (line === end(name)) {
+      if (open !== undefined) blocks.push(open);
+      open = undefined;
+    } else (open ?? kept).push(line);
   }
+  giveUp();
   if (kept.at(-1) === '') kept.pop();
-  return [...kept, ...blockLines(block), ''].join('\n');
+  return {kept, blocks};
 }
 
-function removeBlock(path: string, name: string): string {
-  const file = quote([path]);
-  return `touch ${file}\n` + `sed -i -e '/^${begin(name)}$/,/^${end(name)}$/d' -e '$a\\' ${file}`;
+/** The same in awk, in one go with what `append` prints: readers see the old or the new file. */
+function rewrite({path, name}: Pick<LineBlockResource, 'path' | 'name'>, append: string): string {
+  const [file, part] = [quote([path]), quote([`${path}.slipway`])];
+  const awk = [
+    'function giveUp() { printf "%s", held; held = ""; open = 0 }',
+    `$0 == "${begin(name)}" { giveUp(); open = 1; next }`,
+    `$0 == "${end(name)}" { held = ""; open = 0; next }`,
+    'open { held = held $0 "\\n"; next }',
+    '{ print }',
+    'END { giveUp() }',
+  ].join('\n');
+  return [
+    `[ -e ${file} ] || : > ${file}`,
+    `cp -p ${file} ${part}`,
+    `{ awk ${quote([awk])} ${file}${append}`,
+    `} > ${part}`,
+    `mv -fT ${part} ${file}`,
+  ].join('\n');
 }

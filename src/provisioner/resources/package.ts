@@ -1,4 +1,5 @@
 import {sha256Hex} from '#shared/digest';
+import type {HostState} from '../host-state/host-state.ts';
 import type {PackageResource} from '../role/resource.ts';
 import {quote} from '#shared/quote';
 import type {ResourceKind} from './kind.ts';
@@ -12,32 +13,44 @@ export const packageKind: ResourceKind<PackageResource> = {
     return {id: `package:${name}`, action: 'create', summary: 'install'};
   },
 
-  apply: ({name}) => installPackages([name]),
+  apply: ({name}, {state}) => installPackages([name], state),
 
-  // What came with it goes with it; another package resource may have taken some along already.
-  remove: (name, {installed = [name]}) =>
-    [
-      `present=$(for name in ${quote(installed)}; do ! packages_now | grep -qxF "$name" || echo "$name"; done)`,
-      `[ -z "$present" ] || DEBIAN_FRONTEND=noninteractive apt-get -qq purge -y $present </dev/null >/dev/null`,
-    ].join('\n'),
+  // dpkg keeps what other packages still need; apt would take those packages along.
+  remove(name, {installed}) {
+    // Unknown after a run that died: then what came since and nobody asked apt for by name.
+    const others = installed === undefined ? UNASKED : quote(installed);
+    return [
+      `! is_installed ${quote([name])} || ${APT} purge -y ${quote([name])} </dev/null >/dev/null`,
+      'present=',
+      `for other in ${others}; do ! is_installed "$other" || present="$present $other"; done`,
+      '[ -z "$present" ] || dpkg --purge $present </dev/null >/dev/null 2>&1 || :',
+    ].join('\n');
+  },
 };
 
+const UNASKED = '$(came_along | { grep -xF "$(apt-mark showauto)" || :; })';
 const LOCK_WAIT_SECONDS = 120; // another apt may be at work, e.g. unattended-upgrades
+const APT = `DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=${LOCK_WAIT_SECONDS} -o Dpkg::Use-Pty=0`;
 
-/** Installs packages and prints `installed <name>` for every package that came with them. */
-export function installPackages(names: readonly string[]): string {
-  const apt = `DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=${LOCK_WAIT_SECONDS} -o Dpkg::Use-Pty=0`;
+/**
+ * Installs packages and prints `installed <name>` for every package that came with them. The list
+ * from before is kept on the host: after a run that died it still tells what came along.
+ *
+ * @param names what is missing; empty when only the list of a run that died is to be read
+ */
+export function installPackages(names: readonly string[], {pending}: HostState): string {
+  const resumed = pending.some(id => id.startsWith('package:'));
   return [
-    'before=$(packages_now)',
-    // Lists are fetched only when the present ones do not know the packages.
-    `${apt} install --no-install-recommends -y ${quote(names)} </dev/null >/dev/null 2>&1 || {`,
-    `  ${apt} update </dev/null >&2`,
-    `  ${apt} install --no-install-recommends -y ${quote(names)} </dev/null >&2`,
-    '}',
-    'for name in $(packages_now); do case "',
-    '$before',
-    '" in *"',
-    '$name',
-    '"*) ;; *) printf "installed\\t%s\\n" "$name" ;; esac; done',
+    resumed ? '[ -f "$packages_before" ] || note_packages' : 'note_packages',
+    ...(names.length === 0 ? [] : install(quote(names))),
+    `came_along | sed 's/^/installed\\t/'`,
   ].join('\n');
 }
+
+/** Lists are fetched only when the present ones do not know the packages. */
+const install = (names: string): readonly string[] => [
+  `${APT} install --no-install-recommends -y ${names} </dev/null >/dev/null 2>&1 || {`,
+  `  ${APT} update </dev/null >&2`,
+  `  ${APT} install --no-install-recommends -y ${names} </dev/null >&2`,
+  '}',
+];

@@ -15,10 +15,14 @@ put() {
   chmod "$2" "$part"
   chown 0:0 "$part"
   sync "$part"
-  mv -f "$part" "$1"
+  mv -fT "$part" "$1"
 }
 reload_units() { [ -n "\${reloaded:-}" ] || systemctl daemon-reload; reloaded=1; }
+packages_before=/var/lib/slipway/packages-before
 packages_now() { dpkg-query -W -f='\${Package}\\t\${db:Status-Status}\\n' | sed -n 's/\\tinstalled$//p' | sort -u; }
+is_installed() { packages_now | grep -qxF -- "$1"; }
+note_packages() { mkdir -p "\${packages_before%/*}"; packages_now > "$packages_before.part"; mv -fT "$packages_before.part" "$packages_before"; }
+came_along() { [ ! -f "$packages_before" ] || packages_now | { grep -vxFf "$packages_before" || :; }; }
 `.trim();
 
 /** A here-document that feeds `text` as base64 to `command`. */

@@ -28,6 +28,7 @@ export interface HostProbe {
   readonly modules: ReadonlySet<string>;
   readonly sysctls: ReadonlyMap<string, string>;
   readonly units: ReadonlyMap<string, UnitFound>;
+  /** What is swapped to now, and what fstab would swap to after a boot. */
   readonly swapDevices: readonly string[];
   /** Text of files with line blocks, and of files that are not what they should be. */
   readonly contents: ReadonlyMap<string, string>;
@@ -42,6 +43,7 @@ export interface ProbeOptions {
 }
 
 const CONTENT_BYTES_MAX = 65_536; // a longer text is compared by digest only, without a diff
+const SHARED_FILE_BYTES_MAX = 1_048_576; // a file with a line block is always needed as a whole
 
 /** POSIX sh that prints the present state of `resources`, one tab-separated line per fact. */
 export function probeScript(resources: readonly Resource[], options: ProbeOptions): string {
@@ -56,11 +58,11 @@ export function probeScript(resources: readonly Resource[], options: ProbeOption
     ...pick('link').map(
       r => `printf 'link\\t%s\\t%s\\n' ${quote([r.path])} "$(readlink ${quote([r.path])} || :)"`,
     ),
-    ...pick('line-block').map(r => `c ${quote([r.path])}`),
+    ...pick('line-block').map(r => `c ${quote([r.path])} ${String(SHARED_FILE_BYTES_MAX)}`),
     ...pick('sysctl').map(r => `s ${quote([r.key, sysctlPath(r.key)])}`),
     ...pick('module').map(r => `m ${quote([r.name])}`),
     pick('swap').length > 0
-      ? `tail -n +2 /proc/swaps | while read -r d _; do printf 'swap\\t%s\\n' "$d"; done`
+      ? `{ tail -n +2 /proc/swaps; awk '$1 !~ /^#/ && $3 == "swap"' /etc/fstab 2>/dev/null; } | while read -r d _; do printf 'swap\\t%s\\n' "$d"; done`
       : '',
     packages(pick('package').map(r => r.name)),
     units(pick('unit').map(r => r.name)),
@@ -72,7 +74,7 @@ export function probeScript(resources: readonly Resource[], options: ProbeOption
 }
 
 const FUNCTIONS = `
-c() { [ ! -f "$1" ] || [ "$(stat -c %s -- "$1")" -gt ${String(CONTENT_BYTES_MAX)} ] || printf 'content\\t%s\\t%s\\n' "$1" "$(base64 -w0 < "$1")"; }
+c() { [ ! -f "$1" ] || [ "$(stat -c %s -- "$1")" -gt "\${2:-${String(CONTENT_BYTES_MAX)}}" ] || printf 'content\\t%s\\t%s\\n' "$1" "$(base64 -w0 < "$1")"; }
 f() { [ -f "$1" ] || return 0; h=$(sha256sum < "$1"); h=\${h%% *}; printf 'sha256\\t%s\\t%s\\n' "$1" "$h"; [ "$h" = "$2" ] || c "$1"; }
 a() { [ -f "$1" ] || return 0; [ "$(stat -c '%s %i %.9Z' -- "$1")" != "$2" ] || return 0; h=$(sha256sum < "$1"); printf 'sha256\\t%s\\t%s\\n' "$1" "\${h%% *}"; }
 s() { if v=$(cat "$2" 2>/dev/null); then printf 'sysctl\\t%s\\t%s\\n' "$1" "$v"; fi; }

@@ -2,6 +2,10 @@ import {sha256Hex} from '#shared/digest';
 import type {SwapResource} from '../role/resource.ts';
 import type {ResourceKind} from './kind.ts';
 
+/** An entry of fstab(5) that is not a comment and whose third field is `swap`. */
+const FSTAB_ENTRY =
+  '^[[:space:]]*[^#[:space:]]+[[:space:]]+[^[:space:]]+[[:space:]]+swap([[:space:]]|$)';
+
 export const swapKind: ResourceKind<SwapResource> = {
   digest: ({state}) => sha256Hex(state),
 
@@ -14,7 +18,7 @@ export const swapKind: ResourceKind<SwapResource> = {
   apply: () =>
     [
       'swapoff -a',
-      `[ ! -f /etc/fstab ] || sed -i -E '/^[^#][^[:space:]]*[[:space:]]+[^[:space:]]+[[:space:]]+swap[[:space:]]/s/^/#slipway# /' /etc/fstab`,
+      `[ ! -f /etc/fstab ] || sed -i -E '/${FSTAB_ENTRY}/s/^/#slipway# /' /etc/fstab`,
     ].join('\n'),
 
   remove: () =>

@@ -9,7 +9,7 @@ export const sysctlKind: ResourceKind<SysctlResource> = {
 
   diff({key, value}, {probe}) {
     const present = probe.sysctls.get(key);
-    if (present === value) return undefined;
+    if (present === value.replaceAll(/\s+/g, ' ').trim()) return undefined;
     const summary = `${present ?? 'absent'} → ${value}`;
     return {id: `sysctl:${key}`, action: 'update', summary};
   },

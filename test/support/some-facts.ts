@@ -1,0 +1,35 @@
+import type {Facts} from '#provisioner/role/facts';
+
+/** A bare Debian host on which nothing is wrong, but for what the test says otherwise. */
+export function someFacts(changes: Partial<Facts> = {}): Facts {
+  return {
+    hostname: 'h1',
+    os: {id: 'debian', idLike: [], version: '13'},
+    prettyName: 'Debian GNU/Linux 13 (trixie)',
+    kernel: '6.12.0',
+    arch: 'amd64',
+    machineId: '0123456789abcdef0123456789abcdef',
+    bootId: 'boot-1',
+    cpuCount: 2,
+    memoryBytes: 4 * 1024 ** 3,
+    swapDevices: [],
+    cgroupVersion: 2,
+    clockSeconds: 1_800_000_000,
+    systemd: true,
+    packageManager: 'apt',
+    missingCommands: [],
+    listeningPorts: [22],
+    addresses: ['127.0.0.1', '10.89.0.11'],
+    freeBytes: {'/': 1e10, '/var/lib': 1e10, '/usr/local/bin': 1e10},
+    hasUpstreamDns: true,
+    existing: {
+      runtimeSockets: [],
+      kubeletConf: false,
+      adminConf: false,
+      manifests: [],
+      etcdData: false,
+      images: undefined,
+    },
+    ...changes,
+  };
+}
