@@ -1,4 +1,5 @@
 import {createInterface} from 'node:readline/promises';
+import {formatTable} from '#shared/table';
 import {runArtifacts, runImagesPush} from '#artifacts/command';
 import {isCoded, messageOf} from '#shared/errors';
 import {labErrors} from '#lab/errors';
@@ -82,24 +83,75 @@ async function lab(argv: readonly string[], signal: AbortSignal): Promise<number
   const {write, writeError, isTerminal} = output;
   const context = {signal, write, writeError, stdoutIsTerminal: isTerminal};
   if (argv.length > 0 && !(argv[0] ?? '').startsWith('--hosts')) return await runLab(argv, context);
-  const startedMs = performance.now();
-  const step = (text: string) => {
-    write(`[${((performance.now() - startedMs) / 1000).toFixed(1)} s] ${text}\n`);
-  };
-  step('lab hosts and artifacts (source: packages, the only one this version can use)');
-  await Promise.all([runLab(['up', ...argv], context), runArtifacts({signal, write: printWork})]);
-  step('images into the registry of the lab');
-  await runImagesPush({registryUrl: REGISTRY_URL, signal, write: printWork});
-  step('cluster');
-  const code = await provision(parseArguments(['apply', createLab().clusterFile, '--yes']), signal);
-  step('ready');
-  write(LAB_READY);
+  const steps = new Steps(write);
+  await steps.run('hosts and artifacts', () =>
+    together(signal, [
+      own => runLab(['up', ...argv], {...context, signal: own}),
+      own => runArtifacts({signal: own, write: printWork}),
+    ]),
+  );
+  await steps.run('images into the registry', () =>
+    runImagesPush({registryUrl: REGISTRY_URL, signal, write: printWork}),
+  );
+  const apply = parseArguments(['apply', createLab().clusterFile, '--yes']);
+  const code = await steps.run('cluster and proof', () => provision(apply, signal));
+  write(`\n${steps.format()}\n${LAB_READY}`);
   return code;
 }
 
-/** What was at hand is not news. */
-function printWork(line: string): void {
-  if (/: (building|done|failed|waiting)/.test(line)) output.write(line);
+/** Steps of a command with the time that each took. */
+class Steps {
+  readonly #write: Output['write'];
+  readonly #rows: string[][] = [];
+  readonly #startMs = performance.now();
+
+  constructor(write: Output['write']) {
+    this.#write = write;
+  }
+
+  async run<T>(title: string, work: () => Promise<T>): Promise<T> {
+    const startMs = performance.now();
+    this.#write(`[${secondsSince(this.#startMs)} s] ${title}\n`);
+    const result = await work();
+    this.#rows.push([title, secondsSince(startMs).padStart(6)]);
+    return result;
+  }
+
+  format(): string {
+    return formatTable(
+      ['STEP', '     S'],
+      [...this.#rows, ['all', secondsSince(this.#startMs).padStart(6)]],
+    );
+  }
+}
+
+const secondsSince = (startMs: number): string => ((performance.now() - startMs) / 1000).toFixed(1);
+
+/** Runs all at the same time; when one fails the others are aborted and waited for. */
+async function together(
+  signal: AbortSignal,
+  works: readonly ((signal: AbortSignal) => Promise<unknown>)[],
+): Promise<void> {
+  const stop = new AbortController();
+  const own = AbortSignal.any([signal, stop.signal]);
+  let first: {readonly error: unknown} | undefined;
+  await Promise.allSettled(
+    works.map(async work => {
+      try {
+        await work(own);
+      } catch (error) {
+        first ??= {error};
+        stop.abort(error);
+      }
+    }),
+  );
+  if (first !== undefined)
+    throw first.error instanceof Error ? first.error : new Error(String(first.error));
+}
+
+/** Work that is being done is news; what was at hand, and the table of everything, is not. */
+function printWork(text: string): void {
+  if (/^[^\n]*: (making|made|FAILED)/.test(text)) output.write(text);
 }
 
 const LAB_READY = `
