@@ -1,0 +1,167 @@
+import test from 'ava';
+import {emptyHostState, type HostState} from '#provisioner/host-state/host-state';
+import {initKeys} from '#provisioner/kubeadm/configuration';
+import {
+  checkInitKeys,
+  describeHostActions,
+  electFirst,
+  INIT_ACTION,
+  isMember,
+  JOIN_ACTION,
+  NODE_SETTINGS_ACTION,
+  nodeSettingsDigest,
+  planHostActions,
+} from '#provisioner/plan/action-plan';
+import type {Host} from '#provisioner/role/cluster';
+import {aCluster, aHost} from '#test/a-cluster';
+import {someFacts} from '#test/some-facts';
+
+const images = {controlPlane: ['apiserver'], everyNode: ['pause', 'proxy'], addons: ['dns']};
+const controlPlane = (name: string) => aHost(name, {isControlPlane: true, isWorker: false});
+
+function input(host: Host, actions: HostState['actions'] = {}, present?: readonly string[]) {
+  const {existing} = someFacts();
+  const facts = someFacts({existing: {...existing, images: present}});
+  return {host, facts, state: {...emptyHostState('lab'), actions}};
+}
+
+const done = (keys?: Record<string, string>) => ({
+  status: 'done' as const,
+  digest: 'x',
+  ...(keys ? {keys} : {}),
+});
+const pending = {status: 'pending' as const, digest: 'x'};
+
+test('the first control plane is initialised and gets every image it lacks', t => {
+  const planned = planHostActions(input(controlPlane('h1'), {}, ['pause']), {
+    images,
+    isFirst: true,
+  });
+  t.deepEqual(planned, {
+    host: 'h1',
+    images: ['apiserver', 'proxy'],
+    addonImages: ['dns'],
+    init: true,
+    join: false,
+    nodeSettings: false,
+  });
+});
+
+test('a worker joins and gets no image of the control plane', t => {
+  const planned = planHostActions(input(aHost('h2')), {images, isFirst: false});
+  t.like(planned, {images: ['pause', 'proxy'], init: false, join: true});
+});
+
+test('a member does nothing more; its kubelet looks after images', t => {
+  const member = input(aHost('h2'), {[JOIN_ACTION]: done()});
+  t.deepEqual(describeHostActions(planHostActions(member, {images, isFirst: false})), []);
+});
+
+test('an init or join that was not confirmed is planned again', t => {
+  const first = input(controlPlane('h1'), {[INIT_ACTION]: pending});
+  t.true(planHostActions(first, {images, isFirst: true}).init);
+  const worker = input(aHost('h2'), {[JOIN_ACTION]: pending});
+  t.true(planHostActions(worker, {images, isFirst: false}).join);
+  t.false(isMember(worker.state));
+});
+
+test('labels and taints are planned when they differ from those that were set', t => {
+  const labelled = aHost('h2', {labels: {disk: 'ssd'}});
+  const joined = {[JOIN_ACTION]: done()};
+  const settings = (host: Host, actions: HostState['actions']) =>
+    planHostActions(input(host, actions), {images, isFirst: false}).nodeSettings;
+  t.true(settings(labelled, joined));
+  const set = {[NODE_SETTINGS_ACTION]: {...done(), digest: nodeSettingsDigest(labelled)}};
+  t.false(settings(labelled, {...joined, ...set}));
+  t.true(settings(aHost('h2'), {...joined, ...set}), 'a label was taken away');
+  t.false(settings(aHost('h2'), joined), 'none wanted, none set');
+});
+
+test('every action is a line of the plan, in the phase that does it', t => {
+  const labelled = {...controlPlane('h1'), labels: {disk: 'ssd'}};
+  const planned = planHostActions(input(labelled), {images, isFirst: true});
+  t.deepEqual(
+    describeHostActions(planned).map(({phase, id}) => `${phase} ${id}`),
+    [
+      'images image:apiserver',
+      'images image:pause',
+      'images image:proxy',
+      'addon-images image:dns',
+      'init kubeadm-init',
+      'node-settings node-settings',
+    ],
+  );
+});
+
+const elects = test.macro((t, hosts: ReturnType<typeof input>[], expected: string | undefined) => {
+  t.is(electFirst(hosts)?.host.name, expected);
+});
+
+test('the first control plane by name is elected', elects, [
+  input(controlPlane('h2')),
+  input(controlPlane('h1')),
+  input(aHost('h0')),
+], 'h1'); // prettier-ignore
+test('a control plane that a cluster runs on is elected before others', elects, [
+  input(controlPlane('h1')),
+  input(controlPlane('h2'), {[INIT_ACTION]: done()}),
+], 'h2'); // prettier-ignore
+test('an init that was not confirmed elects nobody', elects, [
+  input(controlPlane('h1')),
+  input(controlPlane('h2'), {[INIT_ACTION]: pending}),
+], 'h1'); // prettier-ignore
+test('without control planes nobody is elected', elects, [input(aHost('h1'))], undefined);
+
+test('checkInitKeys() accepts the cluster that init read', t => {
+  const cluster = aCluster();
+  t.notThrows(() => {
+    checkInitKeys(
+      cluster,
+      input(controlPlane('h1'), {[INIT_ACTION]: done({...initKeys(cluster)})}),
+    );
+  });
+});
+
+const {network} = aCluster();
+const changed = {
+  'metadata.name': aCluster({name: 'other'}),
+  'spec.controlPlane.endpoint': aCluster({endpoint: {host: 'api.other', port: 6443}}),
+  'spec.controlPlane.certSANs': aCluster({certSANs: ['k8s.example.org']}),
+  'spec.network.podCIDR': aCluster({network: {...network, podCIDR: '10.245.0.0/16'}}),
+  'spec.network.serviceCIDR': aCluster({network: {...network, serviceCIDR: '10.112.0.0/12'}}),
+  'spec.network.dnsDomain': aCluster({network: {...network, dnsDomain: 'other.local'}}),
+  'spec.network.proxy.mode': aCluster({
+    network: {...network, proxy: {...network.proxy, mode: 'iptables'}},
+  }),
+  'spec.network.proxy.conntrack': aCluster({
+    network: {...network, proxy: {...network.proxy, conntrack: {maxPerCore: 1, min: 0}}},
+  }),
+};
+
+for (const [key, cluster] of Object.entries(changed)) {
+  test(`checkInitKeys() refuses another ${key} once the cluster is made, by name`, t => {
+    const keys = {...initKeys(aCluster())};
+    const host = input(controlPlane('h1'), {[INIT_ACTION]: done(keys)});
+    const error = t.throws(
+      () => {
+        checkInitKeys(cluster, host);
+      },
+      {code: 'ERR_INIT_KEY_CHANGED'},
+    );
+    t.true(error.message.includes(`${key} (was ${keys[key] ?? '?'}, is `));
+  });
+}
+
+test('every key that only init reads has its refusal tested', t => {
+  t.deepEqual(Object.keys(changed).sort(), Object.keys(initKeys(aCluster())).sort());
+});
+
+test('checkInitKeys() lets keys change before the cluster is made', t => {
+  const cluster = aCluster({name: 'other'});
+  const keys = {...initKeys(aCluster())};
+  for (const actions of [{}, {[INIT_ACTION]: {...pending, keys}}]) {
+    t.notThrows(() => {
+      checkInitKeys(cluster, input(controlPlane('h1'), actions));
+    });
+  }
+});
