@@ -20,9 +20,9 @@ export function checkHosts(
 function checkDuplicates(inputs: readonly PreflightInput[]) {
   const problems: CodedError<ProvisionerErrorCode>[] = [];
   const seen = new Map<string, string>();
-  for (const {host, facts} of inputs) {
+  for (const {cluster, host, facts} of inputs) {
     const first = seen.get(facts.machineId);
-    if (first !== undefined) {
+    if (first !== undefined && !cluster.preflight.ignore.includes('MachineID')) {
       const message = `${host.name}: [MachineID] has the machine-id of ${first}: the same machine twice, or a clone`;
       const hint = `on a clone: rm /etc/machine-id && systemd-machine-id-setup, then reboot ${host.name}`;
       problems.push(new CodedError('ERR_PREFLIGHT_DUPLICATE_MACHINE', message, {hint}));

@@ -1,0 +1,141 @@
+import test from 'ava';
+import {emptyHostState, type HostState} from '#provisioner/host-state/host-state';
+import {checkHosts} from '#provisioner/preflight/check-hosts';
+import type {Cluster, Host} from '#provisioner/role/cluster';
+import type {Existing, Facts} from '#provisioner/role/facts';
+import {aCluster, aHost} from '#test/a-cluster';
+import {someFacts} from '#test/some-facts';
+
+interface Given {
+  readonly host?: Partial<Host>;
+  readonly facts?: Partial<Facts>;
+  readonly existing?: Partial<Existing>;
+  readonly state?: Partial<HostState>;
+  readonly cluster?: Partial<Cluster>;
+  readonly ignore?: readonly string[];
+  readonly operatorSeconds?: number;
+}
+
+const CONTROL_PLANE = {isControlPlane: true, isWorker: false};
+
+function inputOf({host, facts, existing, state, cluster, ignore = [], operatorSeconds}: Given) {
+  const base = aCluster(cluster);
+  const found = someFacts(facts);
+  return {
+    cluster: {...base, preflight: {...base.preflight, ignore}},
+    host: aHost('h1', host),
+    facts: {...found, existing: {...found.existing, ...existing}},
+    state: {...emptyHostState('lab'), ...state},
+    operatorSeconds: operatorSeconds ?? found.clockSeconds,
+  };
+}
+
+const codes = (...given: readonly Given[]) => checkHosts(given.map(inputOf)).map(({code}) => code);
+
+const passes = test.macro((t, given: Given) => {
+  t.deepEqual(codes(given), []);
+});
+
+/** Found with this code, named as kubeadm names it, with a next step; and `ignore` takes the name. */
+const finds = test.macro((t, code: string, check: string, given: Given) => {
+  const [problem, ...others] = checkHosts([inputOf(given)]);
+  t.is(problem?.code as string, code);
+  t.true(problem?.message.startsWith(`h1: [${check}] `));
+  t.not(problem?.hint ?? '', '');
+  t.deepEqual(others, []);
+  t.deepEqual(codes({...given, ignore: [check]}), []);
+});
+
+test('a bare host passes', passes, {});
+test('a bare control plane passes', passes, {host: CONTROL_PLANE});
+test('another machine type is found', finds, 'ERR_PREFLIGHT_ARCHITECTURE', 'Architecture', {facts: {arch: undefined}}); // prettier-ignore
+test('a host without systemd is found', finds, 'ERR_PREFLIGHT_SYSTEMD', 'Systemd', {facts: {systemd: false}}); // prettier-ignore
+test('a host without apt is found', finds, 'ERR_PREFLIGHT_PACKAGE_MANAGER', 'PackageManager', {facts: {packageManager: undefined}}); // prettier-ignore
+test('a missing command is found', finds, 'ERR_PREFLIGHT_COMMAND_MISSING', 'FileExisting-tar', {facts: {missingCommands: ['tar']}}); // prettier-ignore
+test('cgroup v1 is found', finds, 'ERR_PREFLIGHT_SYSTEM', 'SystemVerification', {facts: {cgroupVersion: 1}}); // prettier-ignore
+test('an address that no interface has is found', finds, 'ERR_PREFLIGHT_ADDRESS', 'InternalAddress', {host: {internalAddress: '10.89.0.99'}}); // prettier-ignore
+test('a control plane with one processor is found', finds, 'ERR_PREFLIGHT_CPU', 'NumCPU', {host: CONTROL_PLANE, facts: {cpuCount: 1}}); // prettier-ignore
+test('a worker may have one processor', passes, {facts: {cpuCount: 1}});
+test('too little memory is found', finds, 'ERR_PREFLIGHT_MEMORY', 'Mem', {facts: {memoryBytes: 1_699_999_999}}); // prettier-ignore
+test('memory of exactly the minimum passes', passes, {facts: {memoryBytes: 1_700_000_000}});
+test('a port that the kubelet needs is found', finds, 'ERR_PREFLIGHT_PORT_IN_USE', 'Port-10250', {facts: {listeningPorts: [22, 10250]}}); // prettier-ignore
+for (const port of [2379, 2380, 6443, 10250, 10257, 10259]) {
+  test(`port ${port} in use is found on a control plane`, finds, 'ERR_PREFLIGHT_PORT_IN_USE', `Port-${port}`, {host: CONTROL_PLANE, facts: {listeningPorts: [port]}}); // prettier-ignore
+}
+test('the port of the endpoint is the one in cluster.yaml', finds, 'ERR_PREFLIGHT_PORT_IN_USE', 'Port-8443', {
+  host: CONTROL_PLANE,
+  cluster: {endpoint: {host: 'api.lab', port: 8443}},
+  facts: {listeningPorts: [6443, 8443]},
+}); // prettier-ignore
+test('ports of a control plane may be in use on a worker', passes, {facts: {listeningPorts: [2379, 6443]}}); // prettier-ignore
+test('a cluster that is not ours is found by its kubelet', finds, 'ERR_PREFLIGHT_FOREIGN_CLUSTER', 'DirAvailable', {existing: {kubeletConf: true}}); // prettier-ignore
+test('a cluster that is not ours is found by its manifests', finds, 'ERR_PREFLIGHT_FOREIGN_CLUSTER', 'DirAvailable', {existing: {manifests: ['etcd.yaml']}}); // prettier-ignore
+test("etcd's data that is not ours is found", finds, 'ERR_PREFLIGHT_FOREIGN_CLUSTER', 'DirAvailable', {existing: {etcdData: true}}); // prettier-ignore
+test('a runtime that is not ours is found', finds, 'ERR_PREFLIGHT_FOREIGN_RUNTIME', 'CRI', {existing: {runtimeSockets: ['/run/crio/crio.sock']}}); // prettier-ignore
+test('a host of another cluster of ours is found', finds, 'ERR_PREFLIGHT_OTHER_CLUSTER', 'OtherCluster', {state: {cluster: 'other'}, existing: {kubeletConf: true}}); // prettier-ignore
+test('a clock that is ahead is found', finds, 'ERR_PREFLIGHT_CLOCK', 'Clock', {facts: {clockSeconds: 1_031}, operatorSeconds: 1_000}); // prettier-ignore
+test('a clock that is behind is found', finds, 'ERR_PREFLIGHT_CLOCK', 'Clock', {facts: {clockSeconds: 969}, operatorSeconds: 1_000}); // prettier-ignore
+test('a clock within half a minute passes', passes, {facts: {clockSeconds: 1_030}, operatorSeconds: 1_000}); // prettier-ignore
+
+const traces = {
+  facts: {listeningPorts: [2379, 6443, 10250]},
+  existing: {
+    kubeletConf: true,
+    manifests: ['etcd.yaml'],
+    etcdData: true,
+    runtimeSockets: ['/run/containerd/containerd.sock'],
+  },
+};
+for (const status of ['pending', 'done'] as const) {
+  for (const action of ['kubeadm-init', 'kubeadm-join']) {
+    test(`a ${action} of ours that is ${status} is not a stranger's`, passes, {
+      ...traces,
+      host: CONTROL_PLANE,
+      state: {actions: {[action]: {status, digest: 'x'}}, pending: ['unit:containerd.service']},
+    });
+  }
+}
+test('a runtime that we were about to install is ours', passes, {
+  existing: {runtimeSockets: ['/run/containerd/containerd.sock']},
+  state: {pending: ['unit:containerd.service']},
+});
+
+test('every problem of every host is told at once', t => {
+  const h2 = {name: 'h2', internalAddress: '10.89.0.12'};
+  const bad = {systemd: false, cpuCount: 1, memoryBytes: 1, listeningPorts: [6443, 10250]};
+  const problems = checkHosts([
+    inputOf({host: CONTROL_PLANE, facts: {...bad, machineId: 'a'}}),
+    inputOf({host: h2, facts: {arch: undefined, addresses: ['10.89.0.12'], machineId: 'b'}}),
+  ]);
+  t.deepEqual(
+    problems.map(({message}) => /^h\d: \[[\w-]+\]/.exec(message)?.[0]),
+    [
+      'h1: [Systemd]',
+      'h1: [NumCPU]',
+      'h1: [Mem]',
+      'h1: [Port-6443]',
+      'h1: [Port-10250]',
+      'h2: [Architecture]',
+    ],
+  );
+});
+
+test('the same machine twice is found, with both names', t => {
+  const given = (name: string, machineId: string): Given => ({
+    host: {name, internalAddress: '10.89.0.11'},
+    facts: {machineId},
+  });
+  const twice = [given('h1', 'a'), given('h2', 'b'), given('h3', 'a')];
+  const problems = checkHosts(twice.map(inputOf));
+  t.deepEqual(
+    problems.map(({code}) => code),
+    ['ERR_PREFLIGHT_DUPLICATE_MACHINE'],
+  );
+  t.regex(problems[0]?.message ?? '', /^h3: \[MachineID\] has the machine-id of h1/);
+  t.deepEqual(codes(...twice.map(each => ({...each, ignore: ['MachineID']}))), []);
+});
+
+test('a name that is not ignored stays a problem', t => {
+  const given = {facts: {cgroupVersion: 1, memoryBytes: 1}} as const;
+  t.deepEqual(codes({...given, ignore: ['SystemVerification']}), ['ERR_PREFLIGHT_MEMORY']);
+});
