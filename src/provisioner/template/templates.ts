@@ -1,6 +1,7 @@
 import {readdir, readFile} from 'node:fs/promises';
 import {join, relative} from 'node:path';
 import Handlebars from 'handlebars';
+import {messageOf} from '#shared/errors';
 
 const TEMPLATE_BYTES_MAX = 65_536;
 
@@ -25,6 +26,11 @@ export async function loadTemplates(directory: string): Promise<Render> {
   return (name, values) => {
     const template = compiled.get(name);
     if (template === undefined) throw new TypeError(`no template ${name} in ${directory}`);
-    return template(values);
+    try {
+      return template(values);
+    } catch (cause) {
+      // The library's own exceptions are no real Errors and do not name the template.
+      throw new TypeError(`templates/${name}.hbs: ${messageOf(cause)}`, {cause});
+    }
   };
 }

@@ -248,17 +248,3 @@ test('a graph without tasks ends at once', async t => {
   const {results} = await new Bench().start([]);
   t.is((await results).size, 0);
 });
-
-test('the signal gets no listener that stays', async t => {
-  const bench = new Bench();
-  let listeners = 0;
-  const {signal} = bench.abort;
-  const add = signal.addEventListener.bind(signal);
-  const remove = signal.removeEventListener.bind(signal);
-  signal.addEventListener = (...args: Parameters<typeof add>) => (listeners++, add(...args));
-  signal.removeEventListener = (...args: Parameters<typeof add>) => (listeners--, remove(...args));
-  const {results} = await bench.start([bench.task('a')]);
-  await bench.end('a');
-  await results;
-  t.is(listeners, 0);
-});

@@ -1,0 +1,158 @@
+import {readdirSync} from 'node:fs';
+import test from 'ava';
+import {sha256Hex} from '#shared/digest';
+import {rolesByPhase} from '#roles';
+import type {Cluster, Host} from '#provisioner/role/cluster';
+import {type Resource, resourceId} from '#provisioner/role/resource';
+import {loadTemplates} from '#provisioner/template/templates';
+import {aCluster, aHost} from '#test/a-cluster';
+import {isGolden} from '#test/golden';
+import {someFacts} from '#test/some-facts';
+
+const templates = new URL('../../templates', import.meta.url).pathname;
+const render = await loadTemplates(templates);
+const roles = Object.values(rolesByPhase).flat();
+const artifact = (name: string) => ({version: '1.0', sha256: sha256Hex(name), sizeBytes: 1_000});
+
+const cluster = aCluster({
+  registryUrl: 'http://10.89.0.2:5000',
+  kubeletConfig: {maxPods: 50},
+  os: {
+    sysctls: {'vm.max_map_count': '262144'},
+    packageRepository: {
+      url: 'http://10.89.0.2/debian',
+      suite: 'trixie',
+      components: ['main'],
+      publicKey: '-----BEGIN PGP PUBLIC KEY BLOCK-----\n',
+    },
+  },
+});
+const [h1 = aHost('h1'), h2 = aHost('h2')] = cluster.hosts;
+
+function resourcesOf(of: Cluster, host: Host): readonly Resource[] {
+  return roles.flatMap(role =>
+    role.resources({cluster: of, host, facts: someFacts(), artifact, render}),
+  );
+}
+
+/** Resources as a person reads them: contents as lines, modes as octal numbers. */
+function describe(of: Cluster, host: Host): string {
+  const phases = Object.entries(rolesByPhase).map(([phase, own]) => {
+    const resources = own.flatMap(role =>
+      role.resources({cluster: of, host, facts: someFacts(), artifact, render}),
+    );
+    return `## ${phase}\n${resources.map(describeOne).join('')}`;
+  });
+  return phases.join('\n');
+}
+
+function describeOne(resource: Resource): string {
+  const {kind: _kind, ...fields} = resource;
+  const id = resourceId(resource);
+  if (resource.kind === 'file') {
+    const lines = resource.content.trimEnd().split('\n');
+    return `${id} ${resource.mode.toString(8)}\n${lines.map(line => `    ${line}`.trimEnd()).join('\n')}\n`;
+  }
+  const rest = Object.entries(fields)
+    .filter(([key]) => !['path', 'name', 'key', 'sha256', 'sizeBytes'].includes(key))
+    .map(([key, value]) => {
+      if (key === 'mode') return `mode=${Number(value).toString(8)}`;
+      return `${key}=${JSON.stringify(value)}`;
+    });
+  return `${[id, ...rest].join(' ')}\n`;
+}
+
+for (const [name, host] of [
+  ['control-plane', h1],
+  ['worker', h2],
+] as const) {
+  test(`what a ${name} must have is as in the golden file`, t => {
+    isGolden(t, describe(cluster, host), new URL(`golden/${name}.txt`, import.meta.url));
+  });
+
+  test(`every resource of a ${name} is named once, and units restart on what is there`, t => {
+    const resources = resourcesOf(cluster, host);
+    const ids = resources.map(resourceId);
+    t.is(new Set(ids).size, ids.length);
+    for (const resource of resources) {
+      if (resource.kind !== 'unit') continue;
+      for (const id of resource.restartOn) t.true(ids.includes(id), `${resource.name}: ${id}`);
+    }
+  });
+}
+
+test('another worker changes no resource of the hosts that are there', t => {
+  const grown = {...cluster, hosts: [...cluster.hosts, aHost('h4', {labels: {disk: 'ssd'}})]};
+  for (const host of cluster.hosts) {
+    t.deepEqual(resourcesOf(grown, host), resourcesOf(cluster, host));
+  }
+});
+
+test('another address of one worker changes that worker only', t => {
+  const moved = {...h2, internalAddress: '10.89.0.99'};
+  const hosts = cluster.hosts.map(host => (host.name === 'h2' ? moved : host));
+  const changed = {...cluster, hosts};
+  t.notDeepEqual(resourcesOf(changed, moved), resourcesOf(cluster, h2));
+  for (const host of cluster.hosts.filter(({name}) => name !== 'h2')) {
+    t.deepEqual(resourcesOf(changed, host), resourcesOf(cluster, host));
+  }
+});
+
+test('without a repository and a registry of its own a cluster writes no file for them', t => {
+  const bare = {
+    ...cluster,
+    registryUrl: undefined,
+    os: {sysctls: {}, packageRepository: undefined},
+  };
+  const paths = resourcesOf(bare, h2).map(resourceId).join('\n');
+  t.notRegex(paths, /apt|certs\.d/);
+});
+
+test('an endpoint that is an address needs no name in /etc/hosts', t => {
+  const byAddress = {...cluster, endpoint: {host: '10.89.0.11', port: 6443}};
+  const block = resourcesOf(byAddress, h2).find(({kind}) => kind === 'line-block');
+  t.like(block, {lines: ['10.89.0.12 h2']});
+});
+
+test('settings that Kubernetes depends on win over those of the kubelet in cluster.yaml', t => {
+  const mine = {
+    ...cluster,
+    kubeletConfig: {cgroupDriver: 'cgroupfs', clusterDomain: 'x', maxPods: 9},
+  };
+  const file = resourcesOf(mine, h2).find(
+    resource => resource.kind === 'file' && resource.path.endsWith('10-slipway.conf'),
+  );
+  const content = file?.kind === 'file' ? file.content : '';
+  t.regex(content, /^cgroupDriver: systemd$/m);
+  t.regex(content, /^clusterDomain: cluster\.local$/m);
+  t.regex(content, /^maxPods: 9$/m);
+});
+
+test('roles announce every artifact that they ask for', t => {
+  for (const role of roles) {
+    const asked: string[] = [];
+    const spy = (name: string) => {
+      asked.push(name);
+      return artifact(name);
+    };
+    role.resources({cluster, host: h1, facts: someFacts(), artifact: spy, render});
+    t.deepEqual(asked.sort(), [...(role.artifacts ?? [])].sort(), role.name);
+  }
+});
+
+test('every template is used, and gets every value that it names', t => {
+  const used = new Set<string>();
+  const spy: typeof render = (name, values) => {
+    used.add(name);
+    const text = render(name, values);
+    t.notRegex(text, /undefined|\[object|&(amp|quot|#x27);|\{\{/, name);
+    return text;
+  };
+  for (const role of roles) {
+    role.resources({cluster, host: h1, facts: someFacts(), artifact, render: spy});
+  }
+  const all = readdirSync(templates, {recursive: true, encoding: 'utf8'})
+    .filter(name => name.endsWith('.hbs'))
+    .map(name => name.replace(/\.hbs$/, ''));
+  t.deepEqual([...used].sort(), all.sort());
+});
