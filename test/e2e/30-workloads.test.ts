@@ -138,7 +138,13 @@ test('a pod with a memory limit is killed for more, and started again', async t 
 test('pods reach the API server by the name of its Service', async t => {
   const kube = await kubectl;
   const [pod] = await podsOf(kube, 'app=web');
-  const wget = ['wget', '-q', '-O-', '--no-check-certificate', 'https://kubernetes.default/version'];
+  const wget = [
+    'wget',
+    '-q',
+    '-O-',
+    '--no-check-certificate',
+    'https://kubernetes.default/version',
+  ];
   t.regex(await kube.run(['exec', pod?.name ?? '', '--', ...wget]), /"gitVersion": "v1\.36\.3"/);
 });
 

@@ -73,6 +73,15 @@ export class RunningProvision {
     return await this.ended;
   }
 
+  /** Stops the process where it is; its connections and locks stay. */
+  pause(): void {
+    this.#child.kill('SIGSTOP');
+  }
+
+  resume(): void {
+    this.#child.kill('SIGCONT');
+  }
+
   async #finish(timeoutMs: number): Promise<Finished> {
     const child = this.#child;
     const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs);

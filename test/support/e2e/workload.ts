@@ -96,3 +96,10 @@ const MANIFESTS: readonly object[] = [
     },
   },
 ];
+
+/** When the first container of a pod was last started, in milliseconds since 1970. */
+export async function startedAt(kubectl: Kubectl, pod: string): Promise<number | undefined> {
+  const path = 'jsonpath={.status.containerStatuses[0].state.running.startedAt}';
+  const time = await kubectl.run(['get', 'pod', pod, '--output', path]);
+  return time === '' ? undefined : Date.parse(time);
+}
