@@ -220,7 +220,7 @@ done
 exit $status`,
   modprobe: `shift; mkdir -p "$fake/../sys/module/$1"; ${LOG('modprobe $1')}`,
   swapoff: `head -n 1 "$fake/../proc/swaps" > "$fake/swaps"; cat "$fake/swaps" > "$fake/../proc/swaps"; rm "$fake/swaps"; ${LOG('swapoff $*')}`,
-  swapon: LOG('swapon $*'),
+  swapon: `awk '$1 !~ /^#/ && $3 == "swap" {print $1, "partition"}' "$fake/../etc/fstab" >> "$fake/../proc/swaps"; ${LOG('swapon $*')}`,
   chown: ':',
   sync: ':', // durability is not what a unit test can see
 };
