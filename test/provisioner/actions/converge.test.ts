@@ -1,0 +1,312 @@
+import test from 'ava';
+import {convergeTasks} from '#provisioner/actions/converge-tasks';
+import {openHosts} from '#provisioner/actions/open-hosts';
+import {outcomeOf, throwOutcome} from '#provisioner/actions/outcome';
+import {planCluster} from '#provisioner/actions/plan';
+import {selectHosts} from '#provisioner/actions/select-hosts';
+import {runGraph, type Task, taskKey} from '#provisioner/engine/graph';
+import {Journal} from '#provisioner/journal/journal';
+import type {ClusterSession} from '#provisioner/phases/session';
+import {INIT_ACTION, JOIN_ACTION} from '#provisioner/plan/action-plan';
+import {CodedError} from '#shared/errors';
+import type {KubernetesApi} from '#shared/kube/kubernetes-api';
+import {Secret} from '#shared/secret';
+import {aCluster, aHost} from '#test/a-cluster';
+import {aSite, type Site, type SiteOptions} from '#test/a-site';
+import {temporaryFolder} from '#test/temporary-folder';
+
+const TOKEN = 'abcdef.0123456789abcdef';
+const ADMIN_CONF = 'clusters: [{cluster: {certificate-authority-data: Q0EK}}]\n';
+const member = (action: string) => ({
+  actions: {[action]: {status: 'done' as const, digest: 'x'}},
+});
+
+interface Converged {
+  readonly site: Site;
+  /** What was asked of the Kubernetes API, e.g. `apply Secret bootstrap-token-abcdef`. */
+  readonly calls: readonly string[];
+  readonly session: ClusterSession;
+  readonly plan: Awaited<ReturnType<typeof planCluster>>;
+  readonly tasks: readonly Task[];
+}
+
+async function prepare(options: SiteOptions = {}, limit: readonly string[] = []) {
+  const site = aSite({
+    ...options,
+    respond: async (run, host) => {
+      const answer = await options.respond?.(run, host);
+      if (answer !== undefined) return answer;
+      return run.script.includes('admin.conf') && run.script.startsWith('cat')
+        ? ADMIN_CONF
+        : undefined;
+    },
+  });
+  const {environment} = site;
+  const names = new Set(selectHosts(environment.cluster, limit).map(({name}) => name));
+  const reached = environment.cluster.hosts.filter(
+    host => host.isControlPlane || names.has(host.name),
+  );
+  const open = await openHosts(environment, reached, {lock: true});
+  const plan = await planCluster(environment, open, names);
+  const calls: string[] = [];
+  const session: ClusterSession = {
+    cluster: environment.cluster,
+    hosts: open.hosts,
+    plans: plan.hostPlans,
+    first: plan.first,
+    artifact: plan.artifacts.artifact,
+    token: new Secret(TOKEN),
+    api: () => Promise.resolve(anApi(calls)),
+  };
+  const hooks = {now: () => new Date(0), onProof: () => undefined};
+  const tasks = convergeTasks(session, plan, hooks).map(task =>
+    task.phase === 'verify' ? {...task, run: () => Promise.resolve(0)} : task,
+  );
+  return {site, calls, session, plan, tasks} satisfies Converged;
+}
+
+/** Takes everything, and keeps only what it was asked. */
+function anApi(calls: string[]): KubernetesApi {
+  const note =
+    (verb: string) => (object: {kind: string; name?: string; metadata?: {name: string}}) => {
+      calls.push(`${verb} ${object.kind} ${object.name ?? object.metadata?.name ?? ''}`);
+      return Promise.resolve({change: 'created', metadata: {}, before: undefined, after: object});
+    };
+  const api = {apply: note('apply'), delete: note('delete'), patch: note('patch'), waitFor: note('wait for')}; // prettier-ignore
+  return api as unknown as KubernetesApi;
+}
+
+async function run({site, tasks, plan}: Converged, signal = new AbortController().signal) {
+  const {emit} = site.environment;
+  const results = await runGraph(tasks, {signal, emit, forks: 50, now: () => 0});
+  return {results, outcome: outcomeOf(plan.hosts.map(({host}) => host.name), results)}; // prettier-ignore
+}
+
+const scriptsOf = ({connections}: Site, host: string): readonly string[] =>
+  (connections.get(host)?.runs ?? []).map(({script}) => script);
+const ran = (site: Site, host: string, what: string): boolean =>
+  scriptsOf(site, host).some(script => script.includes(what));
+
+/** Every task that is not idle, in the order in which a graph without failures runs them. */
+async function orderOf(tasks: readonly Task[]): Promise<readonly string[]> {
+  const order: string[] = [];
+  const recorded = tasks.map(task => ({
+    ...task,
+    run: () => {
+      order.push(taskKey(task));
+      return Promise.resolve(0);
+    },
+  }));
+  const {signal} = new AbortController();
+  await runGraph(recorded, {signal, emit: () => undefined, forks: 50, now: () => 0});
+  return order;
+}
+
+const single = aCluster({hosts: [aHost('h1', {isControlPlane: true})]});
+const made = {h1: member(INIT_ACTION), h2: member(JOIN_ACTION), h3: member(JOIN_ACTION)};
+
+test('one host: images, init, add-ons, proof; the token of init is revoked', async t => {
+  const {tasks} = await prepare({cluster: single});
+  const order = await orderOf(tasks);
+  t.deepEqual(order.slice(0, 3), ['images@h1', 'addon-images@h1', 'init@h1']);
+  t.is(order.at(-1), 'verify');
+  t.true(order.includes('network-addon'));
+  t.true(order.includes('revoke-token'));
+  t.false(order.some(key => key.startsWith('join')));
+});
+
+test('three hosts: joins wait for the token, and the proof for everything', async t => {
+  const {tasks} = await prepare();
+  const order = await orderOf(tasks);
+  const at = (key: string) => order.indexOf(key);
+  for (const host of ['h2', 'h3']) {
+    t.true(at(`images@${host}`) < at(`join@${host}`));
+    t.true(at('join-token') < at(`join@${host}`));
+    t.true(at(`join@${host}`) < at('revoke-token'));
+  }
+  t.true(at('init@h1') < at('join-token'));
+  t.true(at('init@h1') < at('network-addon'));
+  t.true(at('verify') > at('network-addon') && at('verify') > at('join@h3'));
+});
+
+test('with --limit the control plane does nothing, and the worker joins', async t => {
+  const {tasks} = await prepare({states: {h1: made.h1, h2: made.h2}}, ['h3']);
+  const order = await orderOf(tasks);
+  t.false(order.some(key => key.endsWith('@h1') || key.endsWith('@h2')));
+  t.true(order.indexOf('join-token') < order.indexOf('join@h3'));
+  t.true(order.includes('verify'));
+});
+
+test('a cluster of 200 hosts is a valid graph', async t => {
+  const workers = Array.from({length: 199}, (_, index) => aHost(`w${index}`));
+  const cluster = aCluster({hosts: [aHost('h1', {isControlPlane: true}), ...workers]});
+  const {tasks} = await prepare({cluster});
+  t.is((await orderOf(tasks)).filter(key => key.startsWith('join@')).length, 199);
+});
+
+test('an undisturbed run makes members of all hosts, and says so on each', async t => {
+  const converged = await prepare();
+  const {outcome} = await run(converged);
+  t.deepEqual(outcome.errors, []);
+  t.deepEqual(outcome.hosts.map(({state}) => state), ['done', 'done', 'done']); // prettier-ignore
+  const actions = converged.session.hosts.map(({record}) => Object.entries(record.state.actions));
+  const words = actions.map(each => each.map(([name, {status}]) => `${name} ${status}`));
+  t.deepEqual(words[0], ['kubeadm-init done', 'addon:flannel done', 'addon:cluster-dns done']);
+  t.deepEqual(words.slice(1), [['kubeadm-join done'], ['kubeadm-join done']]);
+  t.deepEqual(
+    converged.calls.filter(call => call.includes('bootstrap-token')),
+    ['apply Secret bootstrap-token-abcdef', 'delete Secret bootstrap-token-abcdef'],
+  );
+  t.notThrows(() => {
+    throwOutcome(outcome, {signal: new AbortController().signal});
+  });
+});
+
+const initFails: SiteOptions = {
+  respond: ({script}) => {
+    if (script.includes('journalctl')) return 'kubelet line 1\nkubelet line 2\n';
+    if (!script.includes('kubeadm init')) return undefined;
+    const wall = Array.from({length: 300}, (_, i) => `[init] step ${i}`).join('\n');
+    return {exitCode: 1, stdout: `${wall}\nerror: the port is taken\nTo see the stack trace of this error execute with --v=5 or higher\n`}; // prettier-ignore
+  },
+};
+
+test('when init fails no join is tried, and the words of kubeadm and the kubelet are told', async t => {
+  const converged = await prepare(initFails);
+  const {outcome, results} = await run(converged);
+  for (const host of ['h2', 'h3']) {
+    t.false(ran(converged.site, host, 'kubeadm join'));
+    t.is(results.get(`join@${host}`)?.kind, 'skipped');
+  }
+  t.is(results.get('verify')?.kind, 'skipped');
+  const [error] = outcome.errors as readonly CodedError[];
+  t.is(error?.code, 'ERR_KUBEADM_INIT_FAILED');
+  const lines = error?.message.split('\n') ?? [];
+  t.true(lines.includes('error: the port is taken') && lines.includes('kubelet line 2'));
+  t.true(lines.length < 30, 'not a wall of text');
+  t.notRegex(error?.message ?? '', /stack trace/);
+  t.like(outcome.hosts, [
+    {host: 'h1', state: 'failed', phase: 'init', code: 'ERR_KUBEADM_INIT_FAILED'},
+    {host: 'h2', state: 'not-finished'},
+    {host: 'h3', state: 'not-finished'},
+  ]);
+  t.is(converged.session.first.record.state.actions[INIT_ACTION]?.status, 'pending');
+  t.throws(
+    () => {
+      throwOutcome(outcome, {signal: new AbortController().signal});
+    },
+    {code: 'ERR_KUBEADM_INIT_FAILED'},
+  );
+});
+
+test('what an init left that failed is undone before the next one', async t => {
+  const pending = {actions: {[INIT_ACTION]: {status: 'pending' as const, digest: 'x'}}};
+  const converged = await prepare({cluster: single, states: {h1: pending}});
+  await run(converged);
+  const scripts = scriptsOf(converged.site, 'h1');
+  const undo = scripts.findIndex(script => script.includes('kubeadm reset --force'));
+  t.true(undo > 0);
+  t.true(undo < scripts.findIndex(script => script.includes('kubeadm init')));
+});
+
+test('a join that fails leaves the others alone; the token is revoked all the same', async t => {
+  const converged = await prepare({
+    respond: ({script}, host) =>
+      host === 'h2' && script.includes('kubeadm join') ? {exitCode: 1, stderr: 'error: no'} : undefined, // prettier-ignore
+  });
+  const {outcome, results} = await run(converged);
+  t.deepEqual(outcome.hosts.map(({state}) => state), ['done', 'failed', 'done']); // prettier-ignore
+  t.is(results.get('verify')?.kind, 'done');
+  t.true(converged.calls.includes('delete Secret bootstrap-token-abcdef'));
+  t.throws(
+    () => {
+      throwOutcome(outcome, {signal: new AbortController().signal});
+    },
+    {code: 'ERR_HOSTS_FAILED', message: /^1 of 3 hosts failed: h2 \(ERR_KUBEADM_JOIN_FAILED\)$/},
+  );
+});
+
+test('a host whose images do not come is out, the others go on', async t => {
+  const converged = await prepare({
+    respond: ({script}, host) =>
+      host === 'h3' && script.includes('images pull') ? {exitCode: 1, stderr: 'no route to host'} : undefined, // prettier-ignore
+  });
+  const {outcome} = await run(converged);
+  t.like(outcome.hosts[2], {state: 'failed', phase: 'images', code: 'ERR_IMAGE_PULL_FAILED'});
+  t.false(ran(converged.site, 'h3', 'kubeadm join'));
+  t.is(outcome.hosts[1]?.state, 'done');
+});
+
+test('an interrupt during init lets it end and keeps it; nothing else is begun', async t => {
+  const abort = new AbortController();
+  const converged = await prepare({
+    respond: ({script}) => {
+      if (script.includes('kubeadm init')) abort.abort(new Error('enough'));
+      return undefined;
+    },
+  });
+  const {outcome} = await run(converged, abort.signal);
+  t.is(converged.session.first.record.state.actions[INIT_ACTION]?.status, 'done');
+  t.false(ran(converged.site, 'h2', 'kubeadm join'));
+  t.throws(
+    () => {
+      throwOutcome(outcome, abort);
+    },
+    {code: 'ERR_INTERRUPTED'},
+  );
+});
+
+test('a run of members with other labels sets them and joins nobody', async t => {
+  const [h1 = aHost('h1'), h2 = aHost('h2')] = aCluster().hosts;
+  const cluster = aCluster({hosts: [h1, {...h2, labels: {disk: 'ssd'}}]});
+  const converged = await prepare({cluster, states: made});
+  await run(converged);
+  t.true(converged.calls.includes('patch Node h2'));
+  t.false(converged.calls.some(call => call.includes('bootstrap-token')));
+  t.false(ran(converged.site, 'h2', 'kubeadm join'));
+});
+
+test('every host of a run is locked before its facts are read', async t => {
+  const {site} = await prepare();
+  for (const [, connection] of site.connections) t.is(connection.locks.length, 1);
+});
+
+/** Texts that travel as base64 in here-documents, decoded. */
+const documentsOf = (script: string): readonly string[] =>
+  [...script.matchAll(/<<'__SLIPWAY__'\n([^]*?)\n__SLIPWAY__/g)].map(([, text = '']) =>
+    Buffer.from(text, 'base64').toString(),
+  );
+
+test('the token is in the files for kubeadm only: not in state.json, plan, events or journal', async t => {
+  for (const options of [{}, initFails]) {
+    const converged = await prepare(options);
+    const {outcome} = await run(converged);
+    let carriers = 0;
+    for (const [, {runs}] of converged.site.connections) {
+      for (const {script} of runs) {
+        t.false(script.includes(TOKEN));
+        t.notRegex(documentsOf(script).filter(text => text.startsWith('{')).join(''), /abcdef/); // prettier-ignore
+        if (documentsOf(script).some(text => text.includes(TOKEN))) {
+          carriers++;
+          t.regex(script, /umask 077; base64 -d > "\$directory\/kubeadm\.yaml"/);
+          t.regex(script, /trap 'rm -f \/run\/slipway\/kubeadm\.yaml.*' EXIT/);
+        }
+      }
+    }
+    t.true(carriers > 0);
+    await using folder = await temporaryFolder();
+    const journal = new Journal({
+      directory: folder.path,
+      cluster: 'lab',
+      now: new Date(0),
+      warn: () => undefined,
+    });
+    for (const event of converged.site.events) journal.append(event, new Date(0));
+    await journal.writePlan(converged.plan.lines);
+    const told = JSON.stringify([converged.site.events, converged.plan.lines, outcome, converged.session.token]); // prettier-ignore
+    const errors = (outcome.errors as readonly CodedError[]).map(
+      ({message, hint}) => message + hint,
+    );
+    t.notRegex(told + errors.join(''), /abcdef|0123456789abcdef/);
+  }
+});

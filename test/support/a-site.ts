@@ -1,0 +1,125 @@
+/** An environment without a network: hosts that answer with canned facts and hold nothing yet. */
+import {createHash} from 'node:crypto';
+import type {Artifact, ArtifactName} from '#artifacts/artifact';
+import {CodedError} from '#shared/errors';
+import type {ActionOptions, Environment} from '#provisioner/actions/environment';
+import type {RunEvent} from '#provisioner/engine/events';
+import {FACTS_SCRIPT} from '#provisioner/facts/facts-script';
+import {emptyHostState, formatHostState, type HostState} from '#provisioner/host-state/host-state';
+import type {Cluster, Host} from '#provisioner/role/cluster';
+import {aCluster} from './a-cluster.ts';
+import {FakeConnection, type RecordedRun, type Answer} from './fake-connection.ts';
+
+export interface SiteOptions {
+  readonly cluster?: Cluster;
+  readonly options?: Partial<ActionOptions>;
+  readonly rolesByPhase?: Environment['rolesByPhase'];
+  readonly render?: Environment['render'];
+  /** Facts that differ from those of a good host, by name of host; `undefined` is unreachable. */
+  readonly facts?: (host: Host) => Readonly<Record<string, string>> | undefined;
+  readonly states?: Readonly<Record<string, Partial<HostState>>>;
+  /** Answers before the site does. */
+  readonly respond?: (
+    run: RecordedRun,
+    host: string,
+  ) => Answer | undefined | Promise<Answer | undefined>;
+  readonly missingImages?: readonly string[];
+  readonly signal?: AbortSignal;
+}
+
+export interface Site {
+  readonly environment: Environment;
+  readonly connections: ReadonlyMap<string, FakeConnection>;
+  readonly events: readonly RunEvent[];
+  /** How many requests all hosts got. */
+  readonly requests: () => number;
+}
+
+const NOW_MS = 1_800_000_000_000;
+
+export function aSite(given: SiteOptions = {}): Site {
+  const cluster = given.cluster ?? aCluster();
+  const connections = new Map<string, FakeConnection>();
+  const events: RunEvent[] = [];
+  const hosts = new Map(cluster.hosts.map(host => [host.name, host]));
+  const environment: Environment = {
+    cluster,
+    connect: ({host: name}) => {
+      const host = hosts.get(name);
+      const facts = host === undefined ? undefined : (given.facts ?? (() => ({})))(host);
+      if (host === undefined || facts === undefined) {
+        const hint = 'see whether it runs';
+        throw new CodedError('ERR_HOST_UNREACHABLE', `${name}: nobody answers`, {hint});
+      }
+      const state = given.states?.[name];
+      const connection = new FakeConnection({
+        host: name,
+        respond: async run => {
+          const answer = await given.respond?.(run, name);
+          if (answer !== undefined) return answer;
+          return run.script === FACTS_SCRIPT ? factsText(host, facts, state) : '';
+        },
+      });
+      connections.set(name, connection);
+      return Promise.resolve(connection);
+    },
+    artifacts: () =>
+      Promise.resolve({
+        artifact: name => Promise.resolve(anArtifactOf(name)),
+        images: {
+          controlPlane: ['registry.k8s.io/kube-apiserver:v1.36.3'],
+          everyNode: ['registry.k8s.io/pause:3.10.2'],
+          addons: ['registry.k8s.io/coredns:v1'],
+          flannel: 'ghcr.io/flannel:v1',
+          coredns: 'registry.k8s.io/coredns:v1',
+          proof: 'proof:v1',
+        },
+        missingImages: references =>
+          Promise.resolve(references.filter(each => given.missingImages?.includes(each))),
+      }),
+    render: given.render ?? (name => `# ${name}\n`),
+    rolesByPhase: given.rolesByPhase ?? {},
+    emit: event => void events.push(event),
+    signal: given.signal ?? new AbortController().signal,
+    options: {forks: 50, limit: [], deep: false, ...given.options},
+    clock: {now: () => new Date(NOW_MS), monotonicMs: () => 0},
+    owner: 'a test',
+    knownHostsPaths: [],
+  };
+  const requests = () => [...connections.values()].reduce((sum, {runs}) => sum + runs.length, 0);
+  return {environment, connections, events, requests};
+}
+
+function factsText(
+  host: Host,
+  changes: Readonly<Record<string, string>>,
+  state: Partial<HostState> | undefined,
+): string {
+  const facts: Record<string, string> = {
+    hostname: host.name,
+    arch: 'x86_64',
+    'machine-id': createHash('md5').update(host.name).digest('hex'),
+    'boot-id': 'boot-1',
+    cpus: '2',
+    'memory-kib': '4000000',
+    cgroup: 'cgroup2fs',
+    clock: String(NOW_MS / 1000),
+    systemd: 'yes',
+    'package-manager': 'apt',
+    address: host.internalAddress,
+    nameserver: '10.0.0.1',
+    ...changes,
+  };
+  if (state !== undefined) {
+    const text = formatHostState({...emptyHostState('lab'), ...state});
+    facts['state'] = Buffer.from(text).toString('base64');
+  }
+  return Object.entries(facts)
+    .map(([key, value]) => `${key}\t${value}\n`)
+    .join('');
+}
+
+export function anArtifactOf(name: ArtifactName): Artifact {
+  const sha256 = createHash('sha256').update(name).digest('hex');
+  return {name, version: '1.0', arch: 'amd64', sha256, sizeBytes: 1_000, path: '/nonexistent'};
+}
