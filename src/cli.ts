@@ -9,6 +9,7 @@ import {type Arguments, parseArguments, usage} from '#provisioner/cli/arguments'
 import {exitCodeOf} from '#provisioner/cli/exit-code';
 import {HELP} from '#provisioner/cli/help';
 import type {Output} from '#provisioner/cli/reporter';
+import {interrupted} from '#provisioner/actions/outcome';
 import {runCommand} from '#provisioner/cli/run-command';
 import {ProblemsError} from '#provisioner/problems-error';
 
@@ -168,6 +169,10 @@ async function ask(question: string, signal: AbortSignal): Promise<string> {
   const terminal = createInterface({input: process.stdin, output: process.stdout});
   try {
     return await terminal.question(question, {signal});
+  } catch (error) {
+    // Ctrl-C and Ctrl-D at a question are an answer, too.
+    if (error instanceof Error && error.name === 'AbortError') throw interrupted();
+    throw error;
   } finally {
     terminal.close();
   }
@@ -183,6 +188,10 @@ function interruptSignal(): AbortSignal {
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
+  // A reader that went away (`| head`) is an interruption: what has begun is finished.
+  process.stdout.on('error', () => {
+    controller.abort(new Error('nobody reads the output'));
+  });
   return controller.signal;
 }
 

@@ -35,7 +35,8 @@ export const kubernetesNodeRole: Role = {
         kind: 'unit',
         name: 'kubelet.service',
         enabled: true,
-        running: 'unmanaged',
+        // kubeadm starts it first; a kubelet of a node that somebody stopped is started again.
+        running: input.facts.existing.kubeletConf ? 'yes' : 'unmanaged',
         restartOn: [...files.map(resourceId), `artifact:${KUBELET}`],
       },
     ];

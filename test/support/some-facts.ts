@@ -29,6 +29,8 @@ export function someFacts(changes: Partial<Facts> = {}): Facts {
       manifests: [],
       etcdData: false,
       images: undefined,
+      pki: false,
+      occupied: [],
     },
     ...changes,
   };

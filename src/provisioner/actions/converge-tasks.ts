@@ -7,10 +7,10 @@ import {kubeadmJoin} from '../phases/kubeadm-join.ts';
 import {applyNodeSettings} from '../phases/node-settings.ts';
 import {pullImages} from '../phases/pull-images.ts';
 import type {ClusterSession, HostSession} from '../phases/session.ts';
-import {isMember} from '../plan/action-plan.ts';
 import {REMOVAL_PHASE} from '../plan/host-plan.ts';
 import type {ProofResult} from '../proof/proof-result.ts';
 import {prove} from '../proof/prove.ts';
+import {membersOf} from './members.ts';
 import type {ClusterPlan} from './plan.ts';
 
 interface TaskHooks {
@@ -138,9 +138,9 @@ function ofCluster(session: ClusterSession, plan: ClusterPlan, {now, onProof}: T
     },
     {
       phase: 'revoke-token',
-      after: ['join-token'],
-      afterSettled: joining.map(({host}) => `join@${host.name}`),
-      idle: joining.length === 0,
+      after: [init],
+      afterSettled: ['join-token', ...joining.map(({host}) => `join@${host.name}`)],
+      idle: joining.length === 0 && plan.actions.get(first.host.name)?.init !== true,
       // A token that outlives an interrupted run ends by itself after half an hour.
       run: async ({signal}) => {
         await revokeToken(await session.api({signal}), session.token, {signal});
@@ -152,7 +152,7 @@ function ofCluster(session: ClusterSession, plan: ClusterPlan, {now, onProof}: T
       after: ['network-addon', init],
       afterSettled: settled,
       run: async ({signal, progress}) => {
-        const cluster = withMembersOnly(session);
+        const cluster = membersOf(session.cluster, session.hosts);
         const image = plan.artifacts.images.proof;
         const onEvent = (event: {readonly kind: string}) => {
           progress(event.kind.replaceAll('-', ' '));
@@ -163,14 +163,6 @@ function ofCluster(session: ClusterSession, plan: ClusterPlan, {now, onProof}: T
       },
     },
   ];
-}
-
-/** A host that did not make it into the cluster has its own error: the proof is for the others. */
-function withMembersOnly({cluster, hosts}: ClusterSession): ClusterSession['cluster'] {
-  const outside = new Set(
-    hosts.filter(({record}) => !isMember(record.state)).map(({host}) => host.name),
-  );
-  return {...cluster, hosts: cluster.hosts.filter(({name}) => !outside.has(name))};
 }
 
 /** With `--limit`, the control plane may not be part of the run: what waits for it need not. */

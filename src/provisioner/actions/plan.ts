@@ -6,10 +6,13 @@ import {
   addonAction,
   checkInitKeys,
   describeHostActions,
+  isMember,
+  type PlannedHostInput,
   electFirst,
   type HostActions,
   planHostActions,
 } from '../plan/action-plan.ts';
+import {isOurs} from '../host-state/host-state.ts';
 import type {HostPlan} from '../plan/host-plan.ts';
 import {checkHosts} from '../preflight/check-hosts.ts';
 import {throwProblems} from '../problems-error.ts';
@@ -48,6 +51,7 @@ export async function planCluster(
   const first = electFirst(open.hosts.map(each => ({...each, state: each.record.state})));
   if (first === undefined) throw new TypeError('the configuration has no control plane');
   checkInitKeys(cluster, first);
+  checkReach(first, selected);
   const artifacts = await environment.artifacts();
   const artifact = await resolveArtifacts(environment, artifacts);
   signal.throwIfAborted();
@@ -55,8 +59,10 @@ export async function planCluster(
   const actions = inputs.map(host =>
     planHostActions(host, {images: artifacts.images, isFirst: host.host.name === first.host.name}),
   );
+  throwProblems(plans.flatMap(foreignFiles));
   await checkImages(environment, artifacts, actions);
-  const upstream = open.hosts.some(({facts}) => facts.hasUpstreamDns);
+  // Of the control planes only: they are reached in every run, whatever --limit says.
+  const upstream = open.hosts.some(({host, facts}) => host.isControlPlane && facts.hasUpstreamDns);
   const addons = planAddons(cluster, {images: artifacts.images, upstream}).filter(
     addon =>
       first.state.actions[addonAction(addon.name)]?.digest !== addon.digest ||
@@ -73,6 +79,38 @@ export async function planCluster(
     lines,
     changes: lines.reduce((sum, line) => sum + line.changes.length, 0),
   };
+}
+
+/** With `--limit` and no cluster yet, there is nothing that a worker could join. */
+function checkReach(first: PlannedHostInput, selected: ReadonlySet<string>): void {
+  const {name} = first.host;
+  if (selected.has(name) || isMember(first.state)) return;
+  throw new CodedError<ProvisionerErrorCode>(
+    'ERR_CLUSTER_ABSENT',
+    `${name}: no cluster was made here yet, and --limit leaves it out`,
+    {hint: `add ${name} to --limit, or run without it`},
+  );
+}
+
+/** A file that is there and is not ours is somebody's: it is not overwritten. */
+function foreignFiles({host, phases, input}: HostPlan): readonly CodedError[] {
+  const kinds = ['file', 'artifact', 'link'];
+  const paths = phases
+    .flatMap(({changes}) => changes)
+    .filter(
+      ({change, resource}) => change.action === 'update' && kinds.includes(resource?.kind ?? ''),
+    )
+    .map(({change}) => change.id)
+    .filter(id => !isOurs(input.state, id))
+    .map(id => id.slice(id.indexOf(':') + 1));
+  if (paths.length === 0) return [];
+  return [
+    new CodedError<ProvisionerErrorCode>(
+      'ERR_PREFLIGHT_FOREIGN_FILE',
+      `${host}: [ForeignFile] files that we did not make are in the way: ${paths.join(', ')}`,
+      {hint: `move them away on ${host}, then run the same command again`},
+    ),
+  ];
 }
 
 /** A missing image costs kubeadm minutes of retries: ask for all of them first. */

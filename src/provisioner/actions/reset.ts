@@ -1,5 +1,6 @@
-import {runGraph, type Task} from '../engine/graph.ts';
-import {emptyHostState, HOST_STATE_PATH} from '../host-state/host-state.ts';
+import {quote} from '#shared/quote';
+import {runGraph, type Task, type TaskContext} from '../engine/graph.ts';
+import {emptyHostState, HOST_STATE_PATH, type HostState, isOurs} from '../host-state/host-state.ts';
 import {runScript} from '../phases/run-script.ts';
 import {undoKubeadm} from '../phases/run-kubeadm.ts';
 import type {HostSession} from '../phases/session.ts';
@@ -7,8 +8,10 @@ import {INIT_ACTION, JOIN_ACTION} from '../plan/action-plan.ts';
 import {planHost, REMOVAL_PHASE} from '../plan/host-plan.ts';
 import {applySteps} from '../plan/apply-script.ts';
 import {parseProbe} from '../resources/probe.ts';
+import {checkOwner} from '../preflight/check-host.ts';
 import {throwProblems} from '../problems-error.ts';
 import type {Environment} from './environment.ts';
+import {interrupted, type Outcome, outcomeOf} from './outcome.ts';
 import {openHosts, type OpenHost} from './open-hosts.ts';
 import {selectHosts} from './select-hosts.ts';
 
@@ -23,44 +26,55 @@ export interface ResetHooks {
 
 /**
  * Brings hosts back to what they were: the cluster's traces, then everything that state.json says
- * we made, the newest first, then state.json itself. Returns how many hosts were reset.
+ * we made, the newest first, then state.json itself. Returns how every host ended.
  *
- * @throws CodedError or ProblemsError; what was not removed stays recorded, so it can be run again
+ * @throws CodedError or ProblemsError for what is found before the first change
  */
-export async function reset(environment: Environment, {confirm}: ResetHooks): Promise<number> {
+export async function reset(
+  environment: Environment,
+  {confirm}: ResetHooks,
+): Promise<Omit<Outcome, 'proof'>> {
   const {cluster, options, signal, emit, clock} = environment;
   const selected = selectHosts(cluster, options.limit);
   await using open = await openHosts(environment, selected, {lock: true});
-  throwProblems(open.errors);
+  if (signal.aborted) throw interrupted();
   const ours = open.hosts.filter(({record}) => hasTraces(record.state));
-  if (ours.length === 0 || !(await confirm(ours.map(({host}) => host.name)))) return 0;
+  throwProblems([
+    ...open.errors,
+    ...ours.flatMap(({host, record}) => checkOwner(cluster, {host, state: record.state})),
+  ]);
+  const nothing = {changes: 0, hosts: [], errors: []};
+  if (ours.length === 0 || !(await confirm(ours.map(({host}) => host.name)))) return nothing;
   // Workers first: the control plane outlives its nodes.
   const workers = ours.filter(({host}) => !host.isControlPlane);
   const tasks = ours.map((host): Task => ({
     phase: 'reset',
     host: host.host.name,
-    after: [],
-    afterSettled: host.host.isControlPlane ? workers.map(w => `reset@${w.host.name}`) : [],
-    run: async ({progress}) => await resetHost(host, progress),
+    after: host.host.isControlPlane ? workers.map(worker => `reset@${worker.host.name}`) : [],
+    run: async context => await resetHost(host, context),
   }));
   const graph = {signal, emit, forks: options.forks, now: clock.monotonicMs};
   const results = await runGraph(tasks, graph);
-  throwProblems(
-    [...results.values()].flatMap(each => (each.kind === 'failed' ? [each.error] : [])),
+  return outcomeOf(
+    ours.map(({host}) => host.name),
+    results,
   );
-  return ours.length;
 }
 
 const hasTraces = ({resources, pending, actions}: OpenHost['record']['state']): boolean =>
   Object.keys(resources).length + pending.length + Object.keys(actions).length > 0;
 
-async function resetHost(host: HostSession, progress: (text: string) => void): Promise<number> {
+async function resetHost(host: HostSession, {signal, progress}: TaskContext): Promise<number> {
   const {record, connection} = host;
   const {state} = record;
   if (INIT_ACTION in state.actions || JOIN_ACTION in state.actions) {
     progress('undoing kubeadm');
+    // From here on the host is no member, whatever happens: add-ons and settings went with it.
+    await record.update(withPendingMembership, {signal});
     await undoKubeadm(host);
+    await record.update(each => ({...each, actions: {}}), {signal});
   }
+  signal.throwIfAborted();
   progress('removing what was made');
   const nothing = parseProbe('');
   const plan = planHost(host.host.name, [], {probe: nothing, state});
@@ -76,23 +90,60 @@ async function resetHost(host: HostSession, progress: (text: string) => void): P
   // Without our repository in its sources, apt drops the lists that it fetched from it.
   const listed =
     `file:${PACKAGE_SOURCES_PATH}` in state.resources ? 'apt-get -qq update || :\n' : '';
-  await runScript(connection, listed + REMAINS_SCRIPT, {timeoutMs: REMOVE_TIMEOUT_MS, failure});
+  const script = listed + remainsScript(state);
+  await runScript(connection, script, {timeoutMs: REMOVE_TIMEOUT_MS, failure});
   await record.forget(emptyHostState(state.cluster));
   return changes.length;
 }
 
+const withPendingMembership = (state: HostState): HostState => ({
+  ...state,
+  actions: Object.fromEntries(
+    Object.entries(state.actions)
+      .filter(([name]) => name === INIT_ACTION || name === JOIN_ACTION)
+      .map(([name, action]) => [name, {...action, status: 'pending' as const}]),
+  ),
+});
+
+/** Directories that our programs fill while they run, by the resource that shows they ran. */
+const REMAINS: Readonly<Record<string, readonly string[]>> = {
+  'unit:containerd.service': [
+    '/etc/cni',
+    '/etc/containerd',
+    '/opt/cni',
+    '/opt/containerd',
+    '/run/containerd',
+    '/var/lib/containerd',
+  ],
+  'unit:kubelet.service': ['/etc/kubernetes', '/var/log/containers', '/var/log/pods'],
+};
+
 /**
- * What programs made for themselves while they ran, and the directories that are empty then. The
- * directories that Debian ships, empty or not, stay.
+ * Takes away what programs made for themselves. A directory that held something before the first
+ * change (`state.before`) is somebody's: it stays, and goes only if it is empty now.
  */
-const REMAINS_SCRIPT = `
-export LC_ALL=C
+function remainsScript(state: HostState): string {
+  const ran = Object.keys(REMAINS).filter(id => isOurs(state, id));
+  const directories = ran.flatMap(id => REMAINS[id] ?? []);
+  const before = new Set(state.before ?? []);
+  const [foreign, own] = [
+    directories.filter(path => before.has(path)),
+    directories.filter(path => !before.has(path)),
+  ];
+  return [
+    'export LC_ALL=C',
+    ...(ran.includes('unit:containerd.service') ? [STOP_SHIMS] : []),
+    ...(own.length > 0 ? [`rm -rf --one-file-system -- ${quote(own)}`] : []),
+    ...foreign.map(path => `rmdir -- ${quote([path])} 2>/dev/null`),
+    'systemctl daemon-reload',
+    'systemctl reset-failed containerd.service kubelet.service 2>/dev/null',
+    `rm -f ${HOST_STATE_PATH} /var/lib/slipway/packages-before`,
+    'rmdir /var/lib/slipway 2>/dev/null',
+    ':',
+  ].join('\n');
+}
+
+const STOP_SHIMS = `
 ps -eo pid=,args= | sed -n 's#^ *\\([0-9]*\\) /usr/local/bin/containerd-shim-runc-v2 .*#\\1#p' | while read -r pid; do kill -9 "$pid" 2>/dev/null || :; done
 grep -oE ' (/run/containerd|/var/lib/containerd)/[^ ]*' /proc/mounts | sort -r | while read -r m; do umount -l "$m" 2>/dev/null || :; done
-rm -rf /run/containerd /var/lib/containerd /opt/containerd /etc/containerd /opt/cni /etc/cni /etc/kubernetes
-rm -rf /var/log/pods /var/log/containers
-systemctl daemon-reload
-systemctl reset-failed containerd.service kubelet.service 2>/dev/null
-rm -f ${HOST_STATE_PATH} /var/lib/slipway/packages-before
-rmdir /var/lib/slipway 2>/dev/null
-:`.trim();
+`.trim();

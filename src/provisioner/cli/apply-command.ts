@@ -1,7 +1,8 @@
 import {CodedError} from '#shared/errors';
-import {converge, type Outcome, throwOutcome} from '../actions/converge.ts';
+import {converge} from '../actions/converge.ts';
+import {type Outcome, throwOutcome} from '../actions/outcome.ts';
 import type {ProvisionerErrorCode} from '../errors.ts';
-import {formatProof, type ProofResult} from '../proof/proof-result.ts';
+import {formatProof, ProofFailedError, type ProofResult} from '../proof/proof-result.ts';
 import {formatOutcomes, plural} from '../report/text-report.ts';
 import {type CommandContext, type CommandInput, openContext} from './context.ts';
 import {exitCodeOf} from './exit-code.ts';
@@ -38,7 +39,8 @@ interface End {
 function finish({reporter, journal}: CommandContext, {outcome, thrown}: End): void {
   const changes = outcome?.changes ?? 0;
   const hosts = outcome?.hosts ?? [];
-  if (outcome?.proof !== undefined) sayProof(reporter.say.bind(reporter), outcome.proof);
+  const proof = outcome?.proof ?? failedProof(outcome?.errors ?? [thrown]);
+  if (proof !== undefined) reporter.say(`\n${formatProof(proof)}`);
   if (changes > 0) reporter.say(`\n${reporter.timeline.format()}`);
   if (thrown !== undefined && hosts.length > 0) reporter.say(`\n${formatOutcomes(hosts)}`);
   const {seconds} = reporter;
@@ -50,8 +52,9 @@ function finish({reporter, journal}: CommandContext, {outcome, thrown}: End): vo
   if (!ok && journal !== undefined) reporter.say(`journal: ${journal.directory}`);
 }
 
-function sayProof(say: (text: string) => void, proof: ProofResult): void {
-  say(`\n${formatProof(proof)}`);
+/** The table of a proof that failed: that is when it is wanted most. */
+function failedProof(errors: readonly unknown[]): ProofResult | undefined {
+  return errors.find(error => error instanceof ProofFailedError)?.result;
 }
 
 /**

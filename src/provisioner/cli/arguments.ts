@@ -61,9 +61,7 @@ const optionTypes = {
  */
 export function parseArguments(argv: readonly string[]): Arguments {
   const [first = ''] = argv;
-  if (first === 'kubectl') {
-    return {verb: 'kubectl', clusterFile: undefined, rest: argv.slice(1), options: readOptions({})};
-  }
+  if (first === 'kubectl') return parseKubectl(argv.slice(1));
   const {values, positionals} = parse(argv);
   const options = readOptions(values);
   const [word = '', ...others] = positionals;
@@ -72,9 +70,48 @@ export function parseArguments(argv: readonly string[]): Arguments {
   const verb = isVerb ? (word as Verb) : 'apply';
   const words = isVerb ? others : positionals;
   const actual = verb === 'apply' && options.dryRun ? 'plan' : verb;
+  refuseForeignOptions(verb, Object.keys(values));
   if (verb === 'images') return {verb, clusterFile: undefined, rest: words, options};
   if (words.length > 1) throw usage(`one cluster file is expected, found ${words.join(' ')}`);
   return {verb: actual, clusterFile: words[0], rest: [], options};
+}
+
+/** kubectl's own words have neither a slash nor a dot, so a path in front is a cluster file. */
+function parseKubectl(words: readonly string[]): Arguments {
+  const [first = '', ...rest] = words;
+  const options = readOptions({});
+  return /[.]ya?ml$/.test(first)
+    ? {verb: 'kubectl', clusterFile: first, rest, options}
+    : {verb: 'kubectl', clusterFile: undefined, rest: words, options};
+}
+
+/** An option that a command would ignore is refused: the user meant something by it. */
+const optionsOf: Readonly<Record<Verb, readonly string[]>> = {
+  apply: [
+    'yes',
+    'dry-run',
+    'deep',
+    'detailed-exitcode',
+    'limit',
+    'forks',
+    'output',
+    'accept-new-host-keys',
+  ],
+  plan: ['deep', 'detailed-exitcode', 'limit', 'forks', 'output', 'accept-new-host-keys'],
+  verify: ['forks', 'output', 'accept-new-host-keys'],
+  status: ['deep', 'forks', 'output', 'accept-new-host-keys'],
+  reset: ['yes', 'limit', 'forks', 'output', 'accept-new-host-keys'],
+  kubeconfig: ['accept-new-host-keys'],
+  kubectl: [],
+  validate: ['output'],
+  images: ['registry'],
+};
+
+function refuseForeignOptions(verb: Verb, names: readonly string[]): void {
+  const foreign = names.find(name => !optionsOf[verb].includes(name));
+  if (foreign === undefined) return;
+  const known = optionsOf[verb].map(name => `--${name}`).join(', ');
+  throw usage(`${verb} takes no --${foreign}`, `${verb} takes ${known}`);
 }
 
 const isPath = (word: string): boolean => /[./]/.test(word);
@@ -107,6 +144,13 @@ function readOptions(values: ReturnType<typeof parse>['values']): Options {
   if (!Number.isInteger(count) || count < 1 || count > FORKS_MAX) {
     throw usage(`--forks takes a number from 1 to ${FORKS_MAX}, found ${forks}`);
   }
+  const words = limit.flatMap(text => text.split(','));
+  if (words.includes('')) {
+    throw usage(
+      '--limit has an empty name',
+      'name hosts or groups; without --limit it is all of them',
+    );
+  }
   return {
     yes: values.yes ?? false,
     dryRun: values['dry-run'] ?? false,
@@ -114,7 +158,7 @@ function readOptions(values: ReturnType<typeof parse>['values']): Options {
     detailedExitcode: values['detailed-exitcode'] ?? false,
     acceptNewHostKeys: values['accept-new-host-keys'] ?? false,
     output,
-    limit: limit.flatMap(text => text.split(',')).filter(Boolean),
+    limit: words,
     forks: count,
     registry: values.registry,
   };

@@ -38,7 +38,14 @@ export async function openContext(
   if (ASKS_THE_API.includes(args.verb)) preloadKubernetesClient();
   const {name, directory} = cluster;
   const journal = JOURNALLED.includes(args.verb)
-    ? new Journal({directory, cluster: name, now: new Date()})
+    ? new Journal({
+        directory,
+        cluster: name,
+        now: new Date(),
+        warn: text => {
+          output.writeError(`${text}\n`);
+        },
+      })
     : undefined;
   const silent: Output = {...output, write: () => undefined, isTerminal: false};
   const format = args.options.output;

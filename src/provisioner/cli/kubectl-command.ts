@@ -11,7 +11,12 @@ export async function kubectlCommand(input: CommandInput): Promise<number> {
   await using context = await openContext(input, {quiet: true});
   const {environment} = context;
   const {cluster, signal} = environment;
-  const store = await openStore(cluster, {signal, onProgress: () => undefined});
+  const store = await openStore(cluster, {
+    signal,
+    onProgress: event => {
+      if (event.state !== 'cached') input.output.writeError(`${event.component}: ${event.state}\n`);
+    },
+  });
   const [config, {path}] = await Promise.all([kubeconfig(environment), store.artifact('kubectl')]);
   const directory = await mkdtemp(join(tmpdir(), 'provision-kubectl-')); // mode 0700
   try {

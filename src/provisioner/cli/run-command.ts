@@ -1,5 +1,5 @@
 import {loadCluster} from '../config/load.ts';
-import {formatProof} from '../proof/proof-result.ts';
+import {formatProof, ProofFailedError} from '../proof/proof-result.ts';
 import {kubeconfig} from '../actions/kubeconfig.ts';
 import {status} from '../actions/status.ts';
 import {verify} from '../actions/verify.ts';
@@ -43,7 +43,10 @@ export async function runCommand(input: CommandInput): Promise<number> {
 async function verifyCommand(input: CommandInput): Promise<number> {
   await using context = await openContext(input);
   const {environment, reporter} = context;
-  const proof = await verify(environment);
+  const proof = await verify(environment).catch((error: unknown) => {
+    if (error instanceof ProofFailedError) reporter.say(formatProof(error.result));
+    throw error;
+  });
   if (input.args.options.output === 'json') input.output.write(`${JSON.stringify(proof)}\n`);
   reporter.say(formatProof(proof));
   return 0;

@@ -51,6 +51,8 @@ r=/run/systemd/resolve/resolv.conf; [ -r "$r" ] || r=/etc/resolv.conf
 for s in /run/containerd/containerd.sock /run/crio/crio.sock /run/docker.sock /run/slipway/cri.sock; do [ ! -S "$s" ] || p runtime-socket "$s"; done
 [ ! -f /etc/kubernetes/kubelet.conf ] || p kubelet-conf yes
 [ ! -f /etc/kubernetes/admin.conf ] || p admin-conf yes
+[ -z "$(ls -A /etc/kubernetes/pki 2>/dev/null)" ] || p pki yes
+for d in /etc/cni /etc/containerd /opt/cni /opt/containerd /run/containerd /var/lib/containerd /etc/kubernetes /var/log/containers /var/log/pods; do [ -z "$(ls -A "$d" 2>/dev/null)" ] || p occupied "$d"; done
 for f in /etc/kubernetes/manifests/*.yaml; do [ ! -f "$f" ] || p manifest "\${f##*/}"; done
 [ -z "$(ls -A /var/lib/etcd 2>/dev/null)" ] || p etcd-data yes
 if [ -S /run/containerd/containerd.sock ] && command -v ctr >/dev/null; then

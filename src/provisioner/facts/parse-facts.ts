@@ -50,6 +50,8 @@ export function parseFacts(output: string): Facts {
       runtimeSockets: all('runtime-socket'),
       kubeletConf: one('kubelet-conf') === 'yes',
       adminConf: one('admin-conf') === 'yes',
+      pki: one('pki') === 'yes',
+      occupied: all('occupied'),
       manifests: all('manifest'),
       etcdData: one('etcd-data') === 'yes',
       images: one('images') === 'yes' ? all('image') : undefined,
@@ -81,7 +83,7 @@ export function parseStateFact(output: string, host: string, cluster: string): H
     'ERR_HOST_STATE_DAMAGED',
     `${host}: ${HOST_STATE_PATH} is damaged or was written by a newer version`,
     {
-      hint: `use the version that wrote it, or move the file aside and run "provision reset" on ${host}`,
+      hint: `use the version that wrote it, or restore the file from a backup; without it nothing on ${host} is known to be ours`,
     },
   );
 }

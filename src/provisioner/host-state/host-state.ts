@@ -20,6 +20,8 @@ const hostStateSchema = z.strictObject({
   version: z.literal(1),
   cluster: z.string(),
   bootId: z.string(),
+  /** Directories that held something before our first change, and so are not ours to remove. */
+  before: z.array(z.string()).optional(),
   resources: z.record(z.string(), recordedResource),
   /** What a phase was about to make when it was last heard of. */
   pending: z.array(z.string()),

@@ -1,8 +1,19 @@
 import {randomBytes} from 'node:crypto';
 import {appendFileSync, mkdirSync} from 'node:fs';
 import {join} from 'node:path';
+import {CodedError, messageOf} from '#shared/errors';
 import {writeFileAtomic} from '#shared/files';
 import type {RunEvent, TimedEvent} from '../engine/events.ts';
+import type {ProvisionerErrorCode} from '../errors.ts';
+
+export interface JournalOptions {
+  /** Of cluster.yaml. */
+  readonly directory: string;
+  readonly cluster: string;
+  readonly now: Date;
+  /** Tells the user something, once. */
+  readonly warn: (text: string) => void;
+}
 
 /**
  * What one run did, kept beside the cluster's file: `.provision/<cluster>/runs/<id>/`. It is
@@ -11,11 +22,23 @@ import type {RunEvent, TimedEvent} from '../engine/events.ts';
 export class Journal {
   readonly run: string;
   readonly directory: string;
+  readonly #warn: (text: string) => void;
+  #isLost = false;
 
-  constructor({directory, cluster, now}: {directory: string; cluster: string; now: Date}) {
+  /** @throws CodedError ERR_JOURNAL_UNWRITABLE */
+  constructor({directory, cluster, now, warn}: JournalOptions) {
+    this.#warn = warn;
     this.run = newRunId(now);
     this.directory = join(directory, '.provision', cluster, 'runs', this.run);
-    mkdirSync(this.directory, {recursive: true, mode: 0o700});
+    try {
+      mkdirSync(this.directory, {recursive: true, mode: 0o700});
+    } catch (cause) {
+      throw new CodedError<ProvisionerErrorCode>(
+        'ERR_JOURNAL_UNWRITABLE',
+        `cannot make the folder of the run, ${this.directory}: ${messageOf(cause)}`,
+        {hint: 'make the folder of cluster.yaml writable, or free space on its disk', cause},
+      );
+    }
   }
 
   /** Synchronous on purpose: the line is on its way to disk before the deed it tells of goes on. */

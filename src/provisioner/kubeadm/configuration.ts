@@ -139,10 +139,15 @@ function nodeRegistration(cluster: Cluster, host: Host): object {
  * The keys of cluster.yaml that only init reads, with their values: a later change of one is
  * refused by name.
  */
-export function initKeys(cluster: Cluster): Readonly<Record<string, string>> {
+export function initKeys(cluster: Cluster, host: Host): Readonly<Record<string, string>> {
   const {network, endpoint} = cluster;
   return {
     'metadata.name': cluster.name,
+    [`address of ${host.name}`]: host.address,
+    [`internalAddress of ${host.name}`]: host.internalAddress,
+    [`groups of ${host.name}`]: host.isWorker
+      ? 'kube_control_plane, kube_node'
+      : 'kube_control_plane',
     'spec.controlPlane.endpoint': `${endpoint.host}:${endpoint.port}`,
     'spec.controlPlane.certSANs': [...cluster.certSANs].sort().join(','),
     'spec.network.podCIDR': network.podCIDR,

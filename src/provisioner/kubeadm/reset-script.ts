@@ -14,12 +14,15 @@ if command -v kubeadm >/dev/null && { [ -e /etc/kubernetes/kubelet.conf ] || [ -
 fi
 [ "$status" = 0 ] || exit "$status"
 systemctl stop kubelet.service 2>/dev/null
-rm -rf /var/lib/etcd /var/lib/cni /run/flannel
+systemctl stop kubepods.slice 2>/dev/null
+grep -o ' /var/lib/kubelet/[^ ]*' /proc/mounts | sort -r | while read -r m; do umount "$(printf %b "$m")" || :; done
+if grep -q ' /var/lib/kubelet/' /proc/mounts; then
+  echo "still mounted, and not touched: $(grep -o ' /var/lib/kubelet/[^ ]*' /proc/mounts | tr '\\n' ' ')" >&2
+  exit 1
+fi
+rm -rf --one-file-system /var/lib/kubelet /var/lib/etcd /var/lib/cni /run/flannel
 rm -f /etc/cni/net.d/10-flannel.conflist /etc/kubernetes/*.conf
 rm -rf /etc/kubernetes/pki /etc/kubernetes/tmp /etc/kubernetes/manifests/*
-grep -o ' /var/lib/kubelet/[^ ]*' /proc/mounts | sort -r | while read -r m; do umount "$m" || :; done
-rm -rf /var/lib/kubelet
-systemctl stop kubepods.slice 2>/dev/null
 plugins=/usr/libexec/kubernetes/kubelet-plugins
 rmdir "$plugins/volume/exec" "$plugins/volume" "$plugins" "\${plugins%/*}" 2>/dev/null
 for l in cni0 flannel.1; do ip link show "$l" >/dev/null 2>&1 && ip link delete "$l"; done
@@ -35,7 +38,8 @@ if command -v nft >/dev/null; then
         done
         for c in $(nft list table "$family" "$name" | sed -n 's/^\\tchain \\(\\(KUBE-\\|FLANNEL-\\|CNI-\\)[^ ]*\\) {/\\1/p'); do nft flush chain "$family" "$name" "$c"; done
         for c in $(nft list table "$family" "$name" | sed -n 's/^\\tchain \\(\\(KUBE-\\|FLANNEL-\\|CNI-\\)[^ ]*\\) {/\\1/p'); do nft delete chain "$family" "$name" "$c"; done
-        nft list table "$family" "$name" | grep -qvE '^(table|\\tchain|\\t\\ttype|\\t}|}|$|\\t\\t?#)' || nft delete table "$family" "$name"
+        rest=$(nft list table "$family" "$name" | grep -vE '^(table .*|[[:blank:]]*chain .*|[[:blank:]]*type .* policy accept;|[[:blank:]]*}|[[:blank:]]*#.*|[[:blank:]]*)$')
+        [ -n "$rest" ] || nft delete table "$family" "$name"
         ;;
     esac
   done

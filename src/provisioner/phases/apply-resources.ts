@@ -39,7 +39,10 @@ export async function applyResources(
   const {changes} = phase;
   const plan = session.plans.get(host.host.name);
   if (changes.length === 0 || plan === undefined) return 0;
-  await host.record.update(state => withIntent(state, changes, plan), {signal});
+  await host.record.update(
+    state => withIntent(state, changes, {plan, occupied: host.facts.existing.occupied}),
+    {signal},
+  );
   const installed: string[] = [];
   for (const step of applySteps(changes, plan.input)) {
     signal.throwIfAborted();
@@ -133,7 +136,7 @@ async function readBack(
 function withIntent(
   state: HostState,
   changes: readonly PlannedChange[],
-  {input, units}: HostPlan,
+  {plan: {input, units}, occupied}: {readonly plan: HostPlan; readonly occupied: readonly string[]},
 ): HostState {
   const ids = new Set(changedIds(changes));
   const restarting = [...units.values()].filter(
@@ -148,7 +151,7 @@ function withIntent(
     resources[change.id] = {digest: '', ...resources[change.id], ...known};
   }
   const pending = [...new Set([...state.pending, ...ids])].sort();
-  return {...state, resources, pending, startedWith};
+  return {...state, before: state.before ?? [...occupied], resources, pending, startedWith};
 }
 
 function without<T>(

@@ -26,11 +26,11 @@ export async function kubeadmInit(
   const digest = initDigest(cluster, host.host);
   await runKubeadm(host, plans.get(host.host.name), {
     action: INIT_ACTION,
-    record: {digest, keys: {...initKeys(cluster)}},
+    record: {digest, keys: {...initKeys(cluster, host.host)}},
     files: {'kubeadm.yaml': formatYamlDocuments(initDocuments(cluster, host.host, {token}))},
     // super-admin.conf bypasses authorization and is not needed again.
     script:
-      'kubeadm init --config "$directory/kubeadm.yaml" 2>&1 && rm -f /etc/kubernetes/super-admin.conf',
+      'kubeadm init --skip-token-print --config "$directory/kubeadm.yaml" 2>&1 && rm -f /etc/kubernetes/super-admin.conf',
     failureCode: 'ERR_KUBEADM_INIT_FAILED',
     signal,
     progress,

@@ -23,11 +23,9 @@ export async function kubeadmJoin(
 ): Promise<number> {
   const {cluster, token} = session;
   const authority = await readClusterAuthority(session.first.connection, {signal});
-  // A Node of an earlier, unconfirmed join would be refused by kubeadm while it is Ready.
-  if (host.record.state.actions[JOIN_ACTION] !== undefined) {
-    const api = await session.api({signal});
-    await api.delete({apiVersion: 'v1', kind: 'Node', name: host.host.name}, {signal});
-  }
+  // A Node of this name, of a join that was undone or never confirmed, is refused while Ready.
+  const api = await session.api({signal});
+  await api.delete({apiVersion: 'v1', kind: 'Node', name: host.host.name}, {signal});
   const discoveryPath = `/run/slipway/${DISCOVERY_FILE}`;
   const documents = (secret: Secret) =>
     joinDocuments(cluster, host.host, {token: secret, discoveryPath});

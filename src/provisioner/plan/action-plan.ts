@@ -27,6 +27,8 @@ export interface HostActions {
   readonly addonImages: readonly string[];
   readonly init: boolean;
   readonly join: boolean;
+  /** What an interrupted run began is undone first: its data goes. */
+  readonly undo: boolean;
   readonly nodeSettings: boolean;
 }
 
@@ -61,6 +63,7 @@ export function planHostActions(
     addonImages: prepares ? missing(images.addons) : [],
     init,
     join,
+    undo: (init && INIT_ACTION in state.actions) || (join && JOIN_ACTION in state.actions),
     nodeSettings: nodeSettingsDigest(host) !== recordedNodeSettings(state),
   };
 }
@@ -75,6 +78,7 @@ const recordedNodeSettings = (state: HostState): string =>
 
 /** The actions of a host as lines of the plan. */
 export function describeHostActions(actions: HostActions): readonly (Change & {phase: string})[] {
+  const undo = actions.undo ? 'undo what an interrupted run left, with its data, then ' : '';
   const run = (phase: string, id: string, summary: string) => ({
     phase,
     id,
@@ -84,8 +88,10 @@ export function describeHostActions(actions: HostActions): readonly (Change & {p
   return [
     ...actions.images.map(reference => run('images', `image:${reference}`, 'pull')),
     ...actions.addonImages.map(reference => run('addon-images', `image:${reference}`, 'pull')),
-    ...(actions.init ? [run('init', INIT_ACTION, 'make this host the first control plane')] : []),
-    ...(actions.join ? [run('join', JOIN_ACTION, 'join the cluster as a worker')] : []),
+    ...(actions.init
+      ? [run('init', INIT_ACTION, `${undo}make this host the first control plane`)]
+      : []),
+    ...(actions.join ? [run('join', JOIN_ACTION, `${undo}join the cluster as a worker`)] : []),
     ...(actions.nodeSettings
       ? [run('node-settings', NODE_SETTINGS_ACTION, 'set labels and taints of the node')]
       : []),
@@ -111,7 +117,7 @@ export function electFirst<T extends PlannedHostInput>(hosts: readonly T[]): T |
 export function checkInitKeys(cluster: Cluster, {host, state}: PlannedHostInput): void {
   const recorded = state.actions[INIT_ACTION];
   if (recorded?.status !== 'done' || recorded.keys === undefined) return;
-  const wanted = initKeys(cluster);
+  const wanted = initKeys(cluster, host);
   const changed = Object.entries(recorded.keys).filter(([key, value]) => wanted[key] !== value);
   if (changed.length === 0) return;
   const list = changed.map(([key, value]) => `${key} (was ${value}, is ${wanted[key] ?? 'gone'})`);

@@ -27,17 +27,29 @@ type Problem = CodedError<ProvisionerErrorCode>;
 
 /**
  * Everything on one host that would stop kubeadm or us, all at once. Names in brackets are
- * kubeadm's: `spec.preflight.ignore` takes them, and kubeadm gets the same list.
+ * kubeadm's: `spec.preflight.ignore` takes them, and kubeadm gets the same list. Whose host it is
+ * cannot be ignored.
  */
 export function checkHost(input: PreflightInput): readonly Problem[] {
-  const problems = [
-    ...checkSystem(input),
-    ...checkSize(input),
-    ...checkOwner(input),
-    ...checkPorts(input),
-  ];
-  const ignored = new Set(input.cluster.preflight.ignore);
-  return problems.filter(({check}) => !ignored.has(check)).map(({problem}) => problem);
+  const {cluster, host, facts, state} = input;
+  const ignored = new Set(cluster.preflight.ignore);
+  const problems = [...checkSystem(input), ...checkSize(input), ...checkPorts(input)]
+    .filter(({check}) => !ignored.has(check))
+    .map(({problem}) => problem);
+  const other = checkOwner(cluster, {host, state});
+  return [...problems, ...(other.length > 0 ? other : checkForeign({host, facts, state}))];
+}
+
+/** The host belongs to another cluster of ours: nothing of it may be changed or removed. */
+export function checkOwner(
+  cluster: Pick<Cluster, 'name'>,
+  {host, state}: {readonly host: Host; readonly state: HostState},
+): readonly Problem[] {
+  if (state.cluster === cluster.name) return [];
+  const message = `the host belongs to the cluster "${state.cluster}"`;
+  const hint = `run "provision reset" with that cluster's file first, or take ${host.name} out of the inventory`;
+  const code = 'ERR_PREFLIGHT_OTHER_CLUSTER';
+  return [finding('OtherCluster', host, {code, message, hint}).problem];
 }
 
 interface Finding {
@@ -108,17 +120,13 @@ function checkSize({cluster, host, facts}: PreflightInput): readonly Finding[] {
 
 const mebibytes = (bytes: number): string => `${Math.floor(bytes / 1_048_576)} MiB`;
 
-function checkOwner({cluster, host, facts, state}: PreflightInput): readonly Finding[] {
+function checkForeign({host, facts, state}: Omit<PreflightInput, 'cluster'>): readonly Problem[] {
   const found: Finding[] = [];
   const {existing} = facts;
-  if (state.cluster !== cluster.name) {
-    const message = `the host belongs to the cluster "${state.cluster}"`;
-    const hint = `run "provision reset" with that cluster's file first, or take ${host.name} out of the inventory`;
-    const code = 'ERR_PREFLIGHT_OTHER_CLUSTER';
-    return [finding('OtherCluster', host, {code, message, hint})];
-  }
   const traces = [
     ...(existing.kubeletConf ? ['/etc/kubernetes/kubelet.conf'] : []),
+    ...(existing.adminConf ? ['/etc/kubernetes/admin.conf'] : []),
+    ...(existing.pki ? ['/etc/kubernetes/pki'] : []),
     ...existing.manifests.map(name => `/etc/kubernetes/manifests/${name}`),
     ...(existing.etcdData ? ['/var/lib/etcd'] : []),
   ];
@@ -126,15 +134,15 @@ function checkOwner({cluster, host, facts, state}: PreflightInput): readonly Fin
     const message = `a cluster that we did not make is on the host: ${traces.join(', ')}`;
     const hint = `remove it ("kubeadm reset" on ${host.name}) or use another host`;
     const code = 'ERR_PREFLIGHT_FOREIGN_CLUSTER';
-    found.push(finding('DirAvailable', host, {code, message, hint}));
+    found.push(finding('ForeignCluster', host, {code, message, hint}));
   }
   if (existing.runtimeSockets.length > 0 && !isOurs(state, 'unit:containerd.service')) {
     const message = `a container runtime that we did not install listens on ${existing.runtimeSockets.join(', ')}`;
     const hint = `remove that runtime from ${host.name} first: two would fight for the same pods`;
     const code = 'ERR_PREFLIGHT_FOREIGN_RUNTIME';
-    found.push(finding('CRI', host, {code, message, hint}));
+    found.push(finding('ForeignRuntime', host, {code, message, hint}));
   }
-  return found;
+  return found.map(({problem}) => problem);
 }
 
 /** True once kubeadm was started by us on this host, finished or not. */

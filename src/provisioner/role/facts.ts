@@ -32,6 +32,9 @@ export interface Existing {
   readonly runtimeSockets: readonly string[]; // of containerd, CRI-O, Docker
   readonly kubeletConf: boolean; // /etc/kubernetes/kubelet.conf
   readonly adminConf: boolean;
+  readonly pki: boolean; // /etc/kubernetes/pki is there and not empty
+  /** Directories that our programs would fill and that hold something now. */
+  readonly occupied: readonly string[];
   readonly manifests: readonly string[]; // file names under /etc/kubernetes/manifests
   readonly etcdData: boolean; // /var/lib/etcd is there and not empty
   /** References in the runtime's image store; undefined when the runtime does not answer. */

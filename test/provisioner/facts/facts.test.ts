@@ -71,6 +71,8 @@ test('what a cluster leaves is read', read, {
   'admin-conf': 'yes',
   manifest: ['etcd.yaml', 'kube-apiserver.yaml'],
   'etcd-data': 'yes',
+  pki: 'yes',
+  occupied: ['/etc/cni'],
   images: 'yes',
   image: ['registry.k8s.io/pause:3.10.2'],
 }, {
@@ -80,6 +82,8 @@ test('what a cluster leaves is read', read, {
     adminConf: true,
     manifests: ['etcd.yaml', 'kube-apiserver.yaml'],
     etcdData: true,
+    pki: true,
+    occupied: ['/etc/cni'],
     images: ['registry.k8s.io/pause:3.10.2'],
   },
 }); // prettier-ignore

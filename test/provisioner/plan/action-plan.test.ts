@@ -43,6 +43,7 @@ test('the first control plane is initialised and gets every image it lacks', t =
     addonImages: ['dns'],
     init: true,
     join: false,
+    undo: false,
     nodeSettings: false,
   });
 });
@@ -112,13 +113,12 @@ test('an init that was not confirmed elects nobody', elects, [
 ], 'h1'); // prettier-ignore
 test('without control planes nobody is elected', elects, [input(aHost('h1'))], undefined);
 
+const first = controlPlane('h1');
+
 test('checkInitKeys() accepts the cluster that init read', t => {
   const cluster = aCluster();
   t.notThrows(() => {
-    checkInitKeys(
-      cluster,
-      input(controlPlane('h1'), {[INIT_ACTION]: done({...initKeys(cluster)})}),
-    );
+    checkInitKeys(cluster, input(first, {[INIT_ACTION]: done({...initKeys(cluster, first)})}));
   });
 });
 
@@ -138,10 +138,17 @@ const changed = {
   }),
 };
 
-for (const [key, cluster] of Object.entries(changed)) {
+const changedHosts: Readonly<Record<string, Host>> = {
+  'address of h1': {...first, address: '192.0.2.1'},
+  'internalAddress of h1': {...first, internalAddress: '192.0.2.1'},
+  'groups of h1': {...first, isWorker: !first.isWorker},
+};
+const keysOfHosts = Object.fromEntries(Object.keys(changedHosts).map(key => [key, aCluster()]));
+
+for (const [key, cluster] of Object.entries({...changed, ...keysOfHosts})) {
   test(`checkInitKeys() refuses another ${key} once the cluster is made, by name`, t => {
-    const keys = {...initKeys(aCluster())};
-    const host = input(controlPlane('h1'), {[INIT_ACTION]: done(keys)});
+    const keys = {...initKeys(aCluster(), first)};
+    const host = input(changedHosts[key] ?? first, {[INIT_ACTION]: done(keys)});
     const error = t.throws(
       () => {
         checkInitKeys(cluster, host);
@@ -153,12 +160,13 @@ for (const [key, cluster] of Object.entries(changed)) {
 }
 
 test('every key that only init reads has its refusal tested', t => {
-  t.deepEqual(Object.keys(changed).sort(), Object.keys(initKeys(aCluster())).sort());
+  const tested = [...Object.keys(changed), ...Object.keys(changedHosts)];
+  t.deepEqual(tested.sort(), Object.keys(initKeys(aCluster(), first)).sort());
 });
 
 test('checkInitKeys() lets keys change before the cluster is made', t => {
   const cluster = aCluster({name: 'other'});
-  const keys = {...initKeys(aCluster())};
+  const keys = {...initKeys(aCluster(), first)};
   for (const actions of [{}, {[INIT_ACTION]: {...pending, keys}}]) {
     t.notThrows(() => {
       checkInitKeys(cluster, input(controlPlane('h1'), actions));

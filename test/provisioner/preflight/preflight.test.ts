@@ -46,6 +46,16 @@ const finds = test.macro((t, code: string, check: string, given: Given) => {
   t.deepEqual(codes({...given, ignore: [check]}), []);
 });
 
+/** Found with this code, with a next step; and nothing can switch it off: whose host it is decides what may be lost. */
+const findsAlways = test.macro((t, code: string, check: string, given: Given) => {
+  const [problem, ...others] = checkHosts([inputOf(given)]);
+  t.is(problem?.code as string, code);
+  t.true(problem?.message.startsWith(`h1: [${check}] `));
+  t.not(problem?.hint ?? '', '');
+  t.deepEqual(others, []);
+  t.deepEqual(codes({...given, ignore: [check]}), [code]);
+});
+
 test('a bare host passes', passes, {});
 test('a bare control plane passes', passes, {host: CONTROL_PLANE});
 test('another machine type is found', finds, 'ERR_PREFLIGHT_ARCHITECTURE', 'Architecture', {facts: {arch: undefined}}); // prettier-ignore
@@ -68,11 +78,11 @@ test('the port of the endpoint is the one in cluster.yaml', finds, 'ERR_PREFLIGH
   facts: {listeningPorts: [6443, 8443]},
 }); // prettier-ignore
 test('ports of a control plane may be in use on a worker', passes, {facts: {listeningPorts: [2379, 6443]}}); // prettier-ignore
-test('a cluster that is not ours is found by its kubelet', finds, 'ERR_PREFLIGHT_FOREIGN_CLUSTER', 'DirAvailable', {existing: {kubeletConf: true}}); // prettier-ignore
-test('a cluster that is not ours is found by its manifests', finds, 'ERR_PREFLIGHT_FOREIGN_CLUSTER', 'DirAvailable', {existing: {manifests: ['etcd.yaml']}}); // prettier-ignore
-test("etcd's data that is not ours is found", finds, 'ERR_PREFLIGHT_FOREIGN_CLUSTER', 'DirAvailable', {existing: {etcdData: true}}); // prettier-ignore
-test('a runtime that is not ours is found', finds, 'ERR_PREFLIGHT_FOREIGN_RUNTIME', 'CRI', {existing: {runtimeSockets: ['/run/crio/crio.sock']}}); // prettier-ignore
-test('a host of another cluster of ours is found', finds, 'ERR_PREFLIGHT_OTHER_CLUSTER', 'OtherCluster', {state: {cluster: 'other'}, existing: {kubeletConf: true}}); // prettier-ignore
+test('a cluster that is not ours is found by its kubelet', findsAlways, 'ERR_PREFLIGHT_FOREIGN_CLUSTER', 'ForeignCluster', {existing: {kubeletConf: true}}); // prettier-ignore
+test('a cluster that is not ours is found by its manifests', findsAlways, 'ERR_PREFLIGHT_FOREIGN_CLUSTER', 'ForeignCluster', {existing: {manifests: ['etcd.yaml']}}); // prettier-ignore
+test("etcd's data that is not ours is found", findsAlways, 'ERR_PREFLIGHT_FOREIGN_CLUSTER', 'ForeignCluster', {existing: {etcdData: true}}); // prettier-ignore
+test('a runtime that is not ours is found', findsAlways, 'ERR_PREFLIGHT_FOREIGN_RUNTIME', 'ForeignRuntime', {existing: {runtimeSockets: ['/run/crio/crio.sock']}}); // prettier-ignore
+test('a host of another cluster of ours is found', findsAlways, 'ERR_PREFLIGHT_OTHER_CLUSTER', 'OtherCluster', {state: {cluster: 'other'}, existing: {kubeletConf: true}}); // prettier-ignore
 test('a clock that is ahead is found', finds, 'ERR_PREFLIGHT_CLOCK', 'Clock', {facts: {clockSeconds: 1_031}, operatorSeconds: 1_000}); // prettier-ignore
 test('a clock that is behind is found', finds, 'ERR_PREFLIGHT_CLOCK', 'Clock', {facts: {clockSeconds: 969}, operatorSeconds: 1_000}); // prettier-ignore
 test('a clock within half a minute passes', passes, {facts: {clockSeconds: 1_030}, operatorSeconds: 1_000}); // prettier-ignore
