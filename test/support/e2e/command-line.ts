@@ -42,6 +42,7 @@ export class RunningProvision {
   readonly ended: Promise<Finished>;
   readonly #child: ChildProcess;
   readonly #events: TimedEvent[] = [];
+  readonly #lines: string[] = [];
   #isOver = false;
 
   constructor(args: readonly string[], {timeoutMs = TIMEOUT_MS, env = {}}: CommandOptions) {
@@ -52,19 +53,12 @@ export class RunningProvision {
 
   /** The first event that fits; fails when the command ends before. */
   async event(fits: (event: TimedEvent) => boolean): Promise<TimedEvent> {
-    return await waitFor(
-      async () => {
-        const found = this.#events.find(fits);
-        if (found !== undefined || !this.#isOver) return found;
-        const {exitCode, stderr} = await this.ended;
-        throw new Error(`it ended with ${exitCode} before the event came: ${stderr}`);
-      },
-      {
-        signal: new AbortController().signal,
-        timeoutMs: EVENT_TIMEOUT_MS,
-        intervalMs: EVENT_INTERVAL_MS,
-      },
-    );
+    return await this.#await(() => this.#events.find(fits), 'the event');
+  }
+
+  /** Waits for a line of standard output that fits. */
+  async line(fits: RegExp): Promise<string> {
+    return await this.#await(() => this.#lines.find(line => fits.test(line)), String(fits));
   }
 
   /** Ends the provisioner itself: the launcher has become it (`exec`). */
@@ -80,6 +74,22 @@ export class RunningProvision {
 
   resume(): void {
     this.#child.kill('SIGCONT');
+  }
+
+  async #await<T>(probe: () => T | undefined, what: string): Promise<T> {
+    return await waitFor(
+      async () => {
+        const found = probe();
+        if (found !== undefined || !this.#isOver) return found;
+        const {exitCode, stdout, stderr} = await this.ended;
+        throw new Error(`it ended with ${exitCode} before ${what} came: ${stdout}${stderr}`);
+      },
+      {
+        signal: new AbortController().signal,
+        timeoutMs: EVENT_TIMEOUT_MS,
+        intervalMs: EVENT_INTERVAL_MS,
+      },
+    );
   }
 
   async #finish(timeoutMs: number): Promise<Finished> {
@@ -107,6 +117,7 @@ export class RunningProvision {
     const lines: string[] = [];
     for await (const line of createInterface({input: stream})) {
       lines.push(line);
+      if (name === 'stdout') this.#lines.push(line);
       if (name === 'stdout' && line.startsWith('{'))
         this.#events.push(JSON.parse(line) as TimedEvent);
     }

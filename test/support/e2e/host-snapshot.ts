@@ -20,7 +20,8 @@ const SECTIONS: Readonly<Record<string, string>> = {
   // Without the columns' padding, and without what a login makes.
   'unit files': `systemctl list-unit-files --no-legend --no-pager | tr -s ' ' | grep -v '\\.scope '`,
   'failed units': 'systemctl list-units --failed --no-legend --no-pager --plain',
-  links: `ip -o link | awk '{print $2, $9}' | sort`,
+  // Without the number of a cable's other end, which is another after every boot.
+  links: `ip -o link | awk '{sub(/@.*/, "", $2); print $2, $9}' | sort`,
   addresses: `ip -o -4 addr | awk '{print $2, $4}'`,
   routes: 'ip route',
   modules: 'ls /etc/modules-load.d /run/modules-load.d 2>/dev/null',

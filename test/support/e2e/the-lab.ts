@@ -88,6 +88,19 @@ export async function writeVariant(
   return path;
 }
 
+/** Takes a host out of hosts.yaml, and out of the lab: it stays switched off. */
+export async function removeFromInventory(host: string): Promise<void> {
+  await writeVariant('hosts.yaml', 'hosts.yaml', document => {
+    const {all} = document as {all: {hosts: Document; children: Record<string, {hosts: Document}>}};
+    for (const {hosts} of [all, ...Object.values(all.children)]) {
+      Reflect.deleteProperty(hosts, host);
+    }
+  });
+  if ((await lab.status(signal)).hosts.some(({name}) => name === host)) {
+    await must(['lab', 'crash', host]);
+  }
+}
+
 /** Changes a value deep in a document; objects on the way are made. */
 export function setKey(document: Document, path: string, value: unknown): void {
   const keys = path.split('.');

@@ -11,7 +11,7 @@ export interface TapHandlers {
 }
 
 const TEST_LINE = /^(not )?ok \d+ - (.*?)( # (?:SKIP|TODO).*)?$/;
-const NOISE = /^(TAP version \d+|\s*---|\s*\.\.\.|1\.\.\d+.*|#.*|)$/;
+const NOISE = /^(TAP version \d+|\s*---|\s*\.\.\.|1\.\.\d+.*|# \S.*|)$/;
 
 /** Reads the lines of a TAP stream (testanything.org, version 13) and counts. */
 export class TapReader {
@@ -39,7 +39,7 @@ export class TapReader {
   push(line: string): void {
     const [, not, title = '', directive] = TEST_LINE.exec(line) ?? [line];
     if (!TEST_LINE.test(line)) {
-      if (!NOISE.test(line)) this.#handlers.onDetail(line.trimEnd());
+      if (!NOISE.test(line)) this.#handlers.onDetail(line.replace(/^# {3}/, '').trimEnd());
       return;
     }
     const test = {ok: not === undefined, skipped: directive !== undefined, title};

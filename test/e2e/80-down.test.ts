@@ -1,0 +1,26 @@
+/** The end of the lab. */
+import test from 'ava';
+import {existsSync} from 'node:fs';
+import {readdir} from 'node:fs/promises';
+import {must, raiseLab} from '#test/e2e/the-lab';
+import {snapshotMachine} from '#test/run/leftovers';
+
+test.before('a lab', async () => {
+  await raiseLab(1);
+});
+
+test('lab down leaves no process, mount, namespace, interface, control group or rule', async t => {
+  t.regex((await must(['lab', 'down'])).stdout, /^lab is down$/m);
+  const left = Object.entries(await snapshotMachine()).flatMap(([kind, names]) =>
+    names.filter(name => /slipway|slw-/.test(name)).map(name => `${kind} ${name}`),
+  );
+  t.deepEqual(left, []);
+  t.false(existsSync('/run/slipway-lab'));
+  t.deepEqual(await processesOfLab(), []);
+  t.regex((await must(['lab', 'down'])).stdout, /^no lab was up$/m);
+});
+
+async function processesOfLab(): Promise<readonly string[]> {
+  const ids = (await readdir('/proc')).filter(name => /^\d+$/.test(name));
+  return ids.filter(id => existsSync(`/proc/${id}/root/etc/ssh/lab_authorized_keys`));
+}
