@@ -3,6 +3,7 @@ import {join} from 'node:path';
 import {rolesByPhase} from '#roles';
 import type {ArtifactProgress, OnProgress} from '#artifacts/progress';
 import {imagesFor} from '#artifacts/images/image-catalogue';
+import {machineArch} from '#artifacts/sources/packages';
 import {missingImages} from '#artifacts/images/push';
 import {type ArtifactStore, openArtifactStore} from '#artifacts/store';
 import {CodedError} from '#shared/errors';
@@ -44,6 +45,7 @@ export async function createEnvironment(options: EnvironmentOptions): Promise<En
       pinnedHostKeysPath: join(stateDirectory, 'known_hosts'),
       acceptNewHostKeys: options.acceptNewHostKeys,
     }),
+    artifactsArch: machineArch(),
     artifacts: () => (artifacts ??= openArtifacts(cluster, {emit, signal})),
   };
 }

@@ -78,6 +78,7 @@ export function aSite(given: SiteOptions = {}): Site {
           Promise.resolve(references.filter(each => given.missingImages?.includes(each))),
       }),
     render: given.render ?? (name => `# ${name}\n`),
+    artifactsArch: 'amd64',
     rolesByPhase: given.rolesByPhase ?? {},
     emit: event => void events.push(event),
     signal: given.signal ?? new AbortController().signal,

@@ -1,4 +1,4 @@
-import type {Artifact, ArtifactName} from '#artifacts/artifact';
+import type {Arch, Artifact, ArtifactName} from '#artifacts/artifact';
 import type {Emit} from '../engine/events.ts';
 import type {Role} from '../role/role.ts';
 import type {Cluster} from '../role/cluster.ts';
@@ -10,6 +10,7 @@ export interface Environment {
   readonly cluster: Cluster;
   readonly connect: Connect;
   readonly artifacts: () => Promise<Artifacts>;
+  readonly artifactsArch: Arch;
   readonly render: Render;
   readonly rolesByPhase: Readonly<Record<string, readonly Role[]>>;
   readonly emit: Emit;

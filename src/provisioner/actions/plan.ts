@@ -46,7 +46,13 @@ export async function planCluster(
 ): Promise<ClusterPlan> {
   const {cluster, signal} = environment;
   const targets = open.hosts.filter(({host}) => selected.has(host.name));
-  const inputs = targets.map(each => ({...each, cluster, state: each.record.state}));
+  const {artifactsArch} = environment;
+  const inputs = targets.map(each => ({
+    ...each,
+    cluster,
+    artifactsArch,
+    state: each.record.state,
+  }));
   throwProblems([...open.errors, ...checkHosts(inputs)]);
   const first = electFirst(open.hosts.map(each => ({...each, state: each.record.state})));
   if (first === undefined) throw new TypeError('the configuration has no control plane');

@@ -9,6 +9,8 @@ export interface PreflightInput {
   readonly host: Host;
   readonly facts: Facts;
   readonly state: HostState;
+  /** The architecture that programs and images are made for. */
+  readonly artifactsArch: 'amd64' | 'arm64';
 }
 
 /** kubeadm's minimum for a control plane (kubeadm 1.36 `constants.ControlPlaneNumCPU`). */
@@ -31,13 +33,13 @@ type Problem = CodedError<ProvisionerErrorCode>;
  * cannot be ignored.
  */
 export function checkHost(input: PreflightInput): readonly Problem[] {
-  const {cluster, host, facts, state} = input;
+  const {cluster, host, state} = input;
   const ignored = new Set(cluster.preflight.ignore);
   const problems = [...checkSystem(input), ...checkSize(input), ...checkPorts(input)]
     .filter(({check}) => !ignored.has(check))
     .map(({problem}) => problem);
   const other = checkOwner(cluster, {host, state});
-  return [...problems, ...(other.length > 0 ? other : checkForeign({host, facts, state}))];
+  return [...problems, ...(other.length > 0 ? other : checkForeign(input))];
 }
 
 /** The host belongs to another cluster of ours: nothing of it may be changed or removed. */
@@ -66,7 +68,7 @@ function finding(
   return {check, problem: new CodedError(code, `${host.name}: [${check}] ${message}`, {hint})};
 }
 
-function checkSystem({host, facts}: PreflightInput): readonly Finding[] {
+function checkSystem({host, facts, artifactsArch}: PreflightInput): readonly Finding[] {
   const found: Finding[] = [];
   const add = (check: string, code: ProvisionerErrorCode, message: string, hint: string) => {
     found.push(finding(check, host, {code, message, hint}));
@@ -74,6 +76,11 @@ function checkSystem({host, facts}: PreflightInput): readonly Finding[] {
   if (facts.arch === undefined) {
     const hint = 'use a host with an x86-64 or 64-bit ARM processor';
     add('Architecture', 'ERR_PREFLIGHT_ARCHITECTURE', 'neither amd64 nor arm64', hint);
+  }
+  if (facts.arch !== undefined && facts.arch !== artifactsArch) {
+    const message = `${facts.arch}, and programs are made for ${artifactsArch}`;
+    const hint = `run provision on an ${facts.arch} machine, or use ${artifactsArch} hosts`;
+    add('Architecture', 'ERR_PREFLIGHT_ARCHITECTURE', message, hint);
   }
   if (!facts.systemd) {
     const hint = 'use a distribution that runs systemd as process 1';
@@ -120,7 +127,7 @@ function checkSize({cluster, host, facts}: PreflightInput): readonly Finding[] {
 
 const mebibytes = (bytes: number): string => `${Math.floor(bytes / 1_048_576)} MiB`;
 
-function checkForeign({host, facts, state}: Omit<PreflightInput, 'cluster'>): readonly Problem[] {
+function checkForeign({host, facts, state}: PreflightInput): readonly Problem[] {
   const found: Finding[] = [];
   const {existing} = facts;
   const traces = [

@@ -23,6 +23,7 @@ function inputOf({host, facts, existing, state, cluster, ignore = [], operatorSe
   const found = someFacts(facts);
   return {
     cluster: {...base, preflight: {...base.preflight, ignore}},
+    artifactsArch: 'amd64' as const,
     host: aHost('h1', host),
     facts: {...found, existing: {...found.existing, ...existing}},
     state: {...emptyHostState('lab'), ...state},
@@ -59,6 +60,7 @@ const findsAlways = test.macro((t, code: string, check: string, given: Given) =>
 test('a bare host passes', passes, {});
 test('a bare control plane passes', passes, {host: CONTROL_PLANE});
 test('another machine type is found', finds, 'ERR_PREFLIGHT_ARCHITECTURE', 'Architecture', {facts: {arch: undefined}}); // prettier-ignore
+test('a host of another architecture than the programs is found', finds, 'ERR_PREFLIGHT_ARCHITECTURE', 'Architecture', {facts: {arch: 'arm64'}}); // prettier-ignore
 test('a host without systemd is found', finds, 'ERR_PREFLIGHT_SYSTEMD', 'Systemd', {facts: {systemd: false}}); // prettier-ignore
 test('a host without apt is found', finds, 'ERR_PREFLIGHT_PACKAGE_MANAGER', 'PackageManager', {facts: {packageManager: undefined}}); // prettier-ignore
 test('a missing command is found', finds, 'ERR_PREFLIGHT_COMMAND_MISSING', 'FileExisting-tar', {facts: {missingCommands: ['tar']}}); // prettier-ignore
