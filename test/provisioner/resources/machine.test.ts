@@ -2,7 +2,7 @@ import test from 'ava';
 import {parseProbe, probeScript, sysctlPath} from '#provisioner/resources/probe';
 import type {Resource, UnitResource} from '#provisioner/role/resource';
 import {anArtifact, only, runOn, stateOf} from '#test/a-host-run';
-import {FolderHost, shells} from '#test/folder-host';
+import {FolderHost, type FolderHostOptions, shells} from '#test/folder-host';
 
 const summaries = ({changes}: {readonly changes: readonly {readonly summary: string}[]}) =>
   changes.map(({summary}) => summary);
@@ -79,22 +79,41 @@ test('a unit that others start is enabled, never started, and restarted once it 
   t.deepEqual((await runOn(host, phasesOf(aService(host, {unit})))).changes, []);
 });
 
-for (const spoilt of ['file', 'program'] as const) {
-  test(`a run that dies between a write of the ${spoilt} and the restart is repaired`, async t => {
+/** Before the phase of the unit has even begun, and when it comes to the unit. */
+const deaths = {
+  'a phase before that of the unit': {loseAt: {run: 4, when: 'after'}},
+  'the unit itself': {dieAtResource: 1},
+} as const satisfies Record<string, FolderHostOptions>;
+
+for (const [where, options] of Object.entries(deaths)) {
+  test(`a program changed by hand is put right, and the unit restarts although a run died at ${where}`, async t => {
     using host = new FolderHost();
     const service = aService(host);
     await runOn(host, phasesOf(service));
-    // Somebody changed it by hand: the digests of what should be stay the same.
-    host.write(spoilt === 'file' ? 'etc/x.service' : 'bin/x', 'spoilt');
-    const dieAtResource = 1; // the change itself is resource 0
-    const dying = runOn(host, phasesOf(service), {connection: host.connection({dieAtResource})});
+    // The digests of what should be stay the same: only the record of the start can tell.
+    host.write('bin/x', 'spoilt');
+    const dying = runOn(host, phasesOf(service), {connection: host.connection(options)});
     await t.throwsAsync(dying, {code: 'ERR_CONNECTION_LOST'});
+    t.not(host.read('bin/x'), 'spoilt');
     t.false(host.deeds.includes('restart x.service'));
     await runOn(host, phasesOf(service));
     t.true(host.deeds.includes('restart x.service'));
     t.deepEqual((await runOn(host, phasesOf(service))).changes, []);
   });
 }
+
+test('a run that dies between a write of the unit file and the restart is repaired', async t => {
+  using host = new FolderHost();
+  const service = aService(host);
+  await runOn(host, phasesOf(service));
+  host.write('etc/x.service', 'spoilt');
+  const connection = host.connection({dieAtResource: 1});
+  await t.throwsAsync(runOn(host, phasesOf(service), {connection}), {code: 'ERR_CONNECTION_LOST'});
+  t.false(host.deeds.includes('restart x.service'));
+  await runOn(host, phasesOf(service));
+  t.true(host.deeds.includes('restart x.service'));
+  t.deepEqual((await runOn(host, phasesOf(service))).changes, []);
+});
 
 test('a unit that left its role is stopped before its file goes, and forgotten', async t => {
   using host = new FolderHost();
