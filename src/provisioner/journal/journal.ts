@@ -41,16 +41,33 @@ export class Journal {
     }
   }
 
-  /** Synchronous on purpose: the line is on its way to disk before the deed it tells of goes on. */
+  /**
+   * Synchronous on purpose: the line is on its way to disk before the deed it tells of goes on. The
+   * journal is evidence: that it cannot be written is told once, and stops nothing.
+   */
   append(event: RunEvent, at: Date): void {
     const timed: TimedEvent = {at: at.toISOString(), ...event};
-    const line = `${JSON.stringify(timed)}\n`;
-    appendFileSync(join(this.directory, 'events.ndjson'), line, {mode: 0o600});
+    try {
+      const path = join(this.directory, 'events.ndjson');
+      appendFileSync(path, `${JSON.stringify(timed)}\n`, {mode: 0o600});
+    } catch (error) {
+      this.#lose(error);
+    }
   }
 
   async writePlan(plan: unknown): Promise<void> {
     const text = `${JSON.stringify(plan, undefined, 1)}\n`;
-    await writeFileAtomic(join(this.directory, 'plan.json'), text, {mode: 0o600});
+    try {
+      await writeFileAtomic(join(this.directory, 'plan.json'), text, {mode: 0o600});
+    } catch (error) {
+      this.#lose(error);
+    }
+  }
+
+  #lose(error: unknown): void {
+    if (this.#isLost) return;
+    this.#isLost = true;
+    this.#warn(`the journal cannot be written, the run goes on: ${messageOf(error)}`);
   }
 }
 

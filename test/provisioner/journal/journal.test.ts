@@ -1,4 +1,4 @@
-import {readFileSync, statSync, writeFileSync} from 'node:fs';
+import {readFileSync, rmSync, statSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import test from 'ava';
 import {Journal, newRunId} from '#provisioner/journal/journal';
@@ -40,4 +40,15 @@ test('a folder that cannot be made is refused before the run', async t => {
   await using folder = await temporaryFolder();
   writeFileSync(join(folder.path, '.provision'), 'a file');
   t.throws(() => new Journal(options(folder.path)), {code: 'ERR_JOURNAL_UNWRITABLE'});
+});
+
+test('a journal that is lost during the run is told once, and stops nothing', async t => {
+  await using folder = await temporaryFolder();
+  const warnings: string[] = [];
+  const warn = (text: string) => void warnings.push(text);
+  const journal = new Journal({...options(folder.path), warn});
+  rmSync(join(folder.path, '.provision'), {recursive: true});
+  journal.append({type: 'message', text: 'one'}, now);
+  journal.append({type: 'message', text: 'two'}, now);
+  t.is(warnings.length, 1);
 });
