@@ -5,7 +5,7 @@
  * A level that cannot run here is said so in one line; where `CI=true` it is a failure.
  */
 import {messageOf} from '#shared/errors';
-import {startArtifacts, type ArtifactBuild} from '#test/run/artifacts';
+import {startArtifacts} from '#test/run/artifacts';
 import {missingReason} from '#test/run/machine';
 import {findLeftovers, snapshotMachine} from '#test/run/leftovers';
 import {removeLeftLab} from '#test/run/left-lab';
@@ -46,8 +46,9 @@ async function runSteps(wanted: readonly Step[], signal: AbortSignal): Promise<L
     for (const step of wanted) {
       signal.throwIfAborted();
       const needsMachine = MACHINE_STEPS.includes(step);
-      const missing = needsMachine ? (reason ?? (await artifactsReason(artifacts))) : undefined;
-      if (missing !== undefined) results.push(missingLevel(step, missing));
+      const failure = needsMachine ? await artifacts?.failure : undefined;
+      const missing = needsMachine ? (reason ?? failure?.reason) : undefined;
+      if (missing !== undefined) results.push(missingLevel(step, missing, failure?.isMachine));
       else if (step === 'check') results.push(await runChecks(signal));
       else results.push(await runLevel(step, signal));
     }
@@ -58,10 +59,6 @@ async function runSteps(wanted: readonly Step[], signal: AbortSignal): Promise<L
     if (before !== undefined) results.push(await cleanUp(before));
   }
   return results;
-}
-
-async function artifactsReason(artifacts: ArtifactBuild | undefined): Promise<string | undefined> {
-  return artifacts === undefined ? undefined : await artifacts.failure;
 }
 
 /** What tests leave behind is removed, and counts as a failure of theirs. */
@@ -82,8 +79,9 @@ async function cleanUp(before: Awaited<ReturnType<typeof snapshotMachine>>): Pro
   return {name: 'leftovers', passed: 1, failed: 0, skipped: 0, seconds, note: 'none'};
 }
 
-function missingLevel(name: string, reason: string): LevelResult {
-  const isFailure = process.env['CI'] === 'true';
+/** @param isMachine false when it is no fault of the machine, but one of ours */
+function missingLevel(name: string, reason: string, isMachine = true): LevelResult {
+  const isFailure = !isMachine || process.env['CI'] === 'true';
   const note = `not run: ${reason}`;
   console.log(`\n== ${name}: ${note}`);
   return {name, passed: 0, failed: isFailure ? 1 : 0, skipped: isFailure ? 0 : 1, seconds: 0, note};

@@ -53,3 +53,10 @@ test('a second run makes 0 changes and restarts nothing', async t => {
   t.deepEqual(await onHosts(THREE_HOSTS, 'sha256sum /var/lib/slipway/state.json'), state);
   t.log(`second run: ${eventOf(finished, 'run-finished')?.seconds.toFixed(1)} s`);
 });
+
+test('provision lab, the whole of it once more, ends with 0 changes and how to go on', async t => {
+  const {exitCode, stdout, stderr} = await provision(['lab']);
+  t.is(exitCode, 0, stderr);
+  t.regex(stdout, /^done: 0 changes in /m);
+  t.regex(stdout, /provision kubectl get nodes/);
+});

@@ -1,6 +1,6 @@
 /** A cluster that lives: looked at, changed by hand, changed in cluster.yaml, left alone. */
 import test from 'ava';
-import {rm} from 'node:fs/promises';
+import {readFile, rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import type {ClusterStatus} from '#provisioner/actions/status';
 import {eventOf, type Finished, provision, startProvision} from '#test/e2e/command-line';
@@ -54,6 +54,9 @@ test('the run folder can be deleted: nothing is lost', async t => {
   const finished = await provision([CLUSTER, '--yes', '--output', 'json']);
   t.is(finished.exitCode, 0, finished.stderr);
   t.is(eventOf(finished, 'run-finished')?.changes, 0);
+  const run = eventOf(finished, 'run-started')?.run ?? '';
+  const journal = await readFile(join(FOLDER, '.provision/lab/runs', run, 'events.ndjson'), 'utf8');
+  t.is(journal.trimEnd().split('\n').length, finished.events.length);
 });
 
 test('what was changed by hand is shown by plan with a diff, and nothing else is', async t => {
@@ -64,6 +67,9 @@ test('what was changed by hand is shown by plan with a diff, and nothing else is
   t.deepEqual(plannedIds(finished), DRIFT);
   const changes = eventOf(finished, 'plan')?.hosts.flatMap(host => host.changes) ?? [];
   t.regex(changes.find(({id}) => id === `file:${MIRROR}`)?.diff ?? '', /^-# by hand$/m);
+  const dry = await provision([CLUSTER, '--dry-run']);
+  t.is(dry.exitCode, 0, dry.stderr);
+  t.regex(dry.stdout, /^ *-# by hand$[^]*^plan: 3 changes$/m);
 });
 
 test('--limit plans and changes only the hosts that it names', async t => {

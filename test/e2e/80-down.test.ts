@@ -2,6 +2,7 @@
 import test from 'ava';
 import {existsSync} from 'node:fs';
 import {readdir} from 'node:fs/promises';
+import {provision} from '#test/e2e/command-line';
 import {must, raiseLab} from '#test/e2e/the-lab';
 import {snapshotMachine} from '#test/run/leftovers';
 
@@ -18,6 +19,12 @@ test('lab down leaves no process, mount, namespace, interface, control group or 
   t.false(existsSync('/run/slipway-lab'));
   t.deepEqual(await processesOfLab(), []);
   t.regex((await must(['lab', 'down'])).stdout, /^no lab was up$/m);
+});
+
+test('without a lab, a command needs the name of a cluster file', async t => {
+  const {exitCode, codes} = await provision(['plan']);
+  t.is(exitCode, 2);
+  t.deepEqual(codes, ['ERR_USAGE']);
 });
 
 async function processesOfLab(): Promise<readonly string[]> {

@@ -2,11 +2,21 @@ import {run} from '#shared/local-process';
 import {messageOf} from '#shared/errors';
 
 export interface ArtifactBuild {
-  /** Why there are no artifacts, in one line; undefined once they are in the cache. */
-  readonly failure: Promise<string | undefined>;
+  /** Why there are no artifacts; undefined once they are in the cache. */
+  readonly failure: Promise<ArtifactFailure | undefined>;
   /** Ends a build that still runs. */
   readonly stop: () => Promise<void>;
 }
+
+export interface ArtifactFailure {
+  /** One line. */
+  readonly reason: string;
+  /** True when it is this machine that lacks something; else it counts as a failed test. */
+  readonly isMachine: boolean;
+}
+
+/** What the build says on a machine without compilers, or without a way to their packages. */
+const MACHINE_CODES = /^ERR_(COMPILER_MISSING|PACKAGES_MISSING|MODULE_UNAVAILABLE|ARTIFACT_ARCH)/;
 
 const PROVISION = new URL('../../../bin/provision', import.meta.url).pathname;
 
@@ -23,7 +33,7 @@ export function startArtifacts(signal: AbortSignal): ArtifactBuild {
   };
 }
 
-async function build(signal: AbortSignal): Promise<string | undefined> {
+async function build(signal: AbortSignal): Promise<ArtifactFailure | undefined> {
   const startedMs = performance.now();
   try {
     // nice: tests of the levels before have the processors first.
@@ -40,8 +50,9 @@ async function build(signal: AbortSignal): Promise<string | undefined> {
       return undefined;
     }
     const said = stderr.split('\n').find(line => line.startsWith('ERR_')) ?? `exit ${exitCode}`;
-    return `artifacts cannot be made: ${said}`;
+    const isMachine = MACHINE_CODES.test(said);
+    return {reason: `artifacts cannot be made: ${said}`, isMachine};
   } catch (error) {
-    return `artifacts were not made: ${messageOf(error)}`;
+    return {reason: `artifacts were not made: ${messageOf(error)}`, isMachine: false};
   }
 }
