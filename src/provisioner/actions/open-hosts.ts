@@ -22,14 +22,18 @@ export interface OpenHost extends HostSession {
 /** All connections of a run; disposing closes every one. */
 export class OpenHosts implements AsyncDisposable {
   readonly hosts: readonly OpenHost[];
-  /** What kept the other hosts from being opened. */
-  readonly errors: readonly unknown[];
+  /** What kept the other hosts from being opened, by name. */
+  readonly failures: ReadonlyMap<string, unknown>;
   readonly #connections: readonly Connection[];
 
-  constructor(parts: Pick<OpenHosts, 'hosts' | 'errors'> & {connections: readonly Connection[]}) {
+  constructor(parts: Pick<OpenHosts, 'hosts' | 'failures'> & {connections: readonly Connection[]}) {
     this.hosts = parts.hosts;
-    this.errors = parts.errors;
+    this.failures = parts.failures;
     this.#connections = parts.connections;
+  }
+
+  get errors(): readonly unknown[] {
+    return [...this.failures.values()];
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -79,11 +83,13 @@ export async function openHosts(
   const {signal, emit, options, clock} = environment;
   const graph = {signal, emit, forks: options.forks, now: clock.monotonicMs};
   const results = await runGraph(tasks, graph);
-  const errors = [...results.values()].flatMap(result =>
-    result.kind === 'failed' ? [result.error] : [],
+  const failures = new Map(
+    [...results].flatMap(([key, result]) =>
+      result.kind === 'failed' ? [[key.slice(key.indexOf('@') + 1), result.error]] : [],
+    ),
   );
   const byName = opened.sort((a, b) => (a.host.name < b.host.name ? -1 : 1));
-  return new OpenHosts({hosts: byName, errors, connections: [...connections.values()]});
+  return new OpenHosts({hosts: byName, failures, connections: [...connections.values()]});
 }
 
 async function readFacts(

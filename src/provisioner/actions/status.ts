@@ -1,5 +1,5 @@
 import {X509Certificate} from 'node:crypto';
-import {isCoded, messageOf} from '#shared/errors';
+import {isCoded} from '#shared/errors';
 import {countChanges} from '../plan/host-plan.ts';
 import {readClusterState} from '../proof/read-only-proof.ts';
 import type {ProofResult} from '../proof/proof-result.ts';
@@ -50,7 +50,7 @@ export async function status(environment: Environment): Promise<ClusterStatus> {
   );
   const unreached = cluster.hosts
     .filter(({name}) => !rows.some(({host}) => host === name))
-    .map(({name}) => unreachedRow(name, open.errors));
+    .map(({name}) => unreachedRow(name, open.failures.get(name)));
   const hosts = [...rows, ...unreached].sort((a, b) => (a.host < b.host ? -1 : 1));
   return {hosts, cluster: state};
 }
@@ -89,9 +89,8 @@ async function readHost({connection}: OpenHost, signal: AbortSignal) {
   return {runtime: one('runtime'), kubelet: one('kubelet'), certificatesUntil: ends[0] ?? '-'};
 }
 
-function unreachedRow(name: string, errors: readonly unknown[]): HostStatus {
-  const own = errors.find(error => messageOf(error).includes(name));
-  const ssh = isCoded(own) ? own.code : 'unreachable';
+function unreachedRow(name: string, error: unknown): HostStatus {
+  const ssh = isCoded(error) ? error.code : 'unreachable';
   const none = {runtime: '-', kubelet: '-', ready: '-', certificatesUntil: '-'};
   return {host: name, ssh, ...none, drift: undefined};
 }
