@@ -8,10 +8,11 @@ import {
 } from '#test/e2e/command-line'; // prettier-ignore
 import {differencesToSaved, THREE_HOSTS} from '#test/e2e/saved-snapshots';
 import {spoiledCache} from '#test/e2e/spoiled-cache';
-import {CLUSTER, must, onHost, onHosts, removeFromInventory} from '#test/e2e/the-lab';
+import {CLUSTER, lab, must, onHost, onHosts, removeFromInventory} from '#test/e2e/the-lab';
 
 const APPLY = [CLUSTER, '--yes', '--output', 'json'];
 const NFT = '/root/e2e-nft';
+const {signal} = new AbortController();
 
 interface Validated {
   readonly hosts: readonly string[];
@@ -36,9 +37,9 @@ test('reset brings hosts back to what they were: packages, units, links, files, 
   t.deepEqual(await differencesToSaved(THREE_HOSTS), []);
   const rules = await onHosts(THREE_HOSTS, `LD_LIBRARY_PATH=${NFT} ${NFT}/nft list ruleset`);
   t.deepEqual(rules, Object.fromEntries(THREE_HOSTS.map(host => [host, ''])));
-  const again = await provision(['reset', '--yes']);
-  t.is(again.exitCode, 0);
-  t.regex(again.stdout, /nothing to reset/);
+  const again = await provision(['reset', '--yes', '--output', 'json']);
+  t.is(again.exitCode, 0, again.stderr);
+  t.is(eventOf(again, 'run-finished')?.changes, 0);
 });
 
 test('bytes that are not those of the lock file are refused on arrival', async t => {
@@ -64,10 +65,14 @@ test('a full disk, a host without power and a registry that is gone, each named 
   await onHost('h3', 'mount -t tmpfs -o size=64m tmpfs /usr/local/bin');
   const running = startProvision(APPLY);
   await running.event(isPushing('h2'));
-  await must(['lab', 'crash', 'h2']);
-  await must(['lab', 'start', 'h2']);
+  running.pause(); // or the other hosts would be done with their images meanwhile
+  await lab.fault('crash', 'h2', signal);
+  await lab.fault('start', 'h2', signal);
+  running.resume();
   await running.event(event => event.type === 'task-started' && event.phase === 'images');
-  const finished = await withoutRegistry(() => running.ended);
+  await lab.stopRegistry(signal);
+  const finished = await running.ended;
+  await lab.startRegistry(signal);
   await onHost('h3', 'umount /usr/local/bin');
   t.deepEqual(hostsOf(finished), [
     'h1 failed ERR_IMAGE_PULL_FAILED',
@@ -158,12 +163,3 @@ const isKubeadm =
     event.host === host &&
     event.phase === phase &&
     text.test(event.text);
-
-async function withoutRegistry<T>(work: () => Promise<T>): Promise<T> {
-  await must(['lab', 'crash', 'site']);
-  try {
-    return await work();
-  } finally {
-    await must(['lab', 'start', 'site']);
-  }
-}

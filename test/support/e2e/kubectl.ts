@@ -19,7 +19,7 @@ export class Kubectl {
   static async open(): Promise<Kubectl> {
     const store = await openArtifactStore({source: 'packages', signal});
     const {path} = await store.artifact('kubectl');
-    await writeFile(KUBECONFIG, (await must(['kubeconfig', '--output', 'text'])).stdout, {
+    await writeFile(KUBECONFIG, (await must(['kubeconfig'])).stdout, {
       mode: 0o600,
     });
     return new Kubectl(path);
