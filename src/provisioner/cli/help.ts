@@ -11,7 +11,7 @@ Without a cluster file a command takes the lab's, while a lab is up.
   reset          bring the hosts back to what they were before
   validate       check the files, without a network
   kubeconfig     print the administrator's kubeconfig
-  kubectl ...    the cluster's kubectl, e.g. "provision kubectl get nodes"
+  kubectl ...    the cluster's kubectl: "provision kubectl [CLUSTER.yaml] get nodes"
   images push    make the images and push them: --registry URL
   artifacts      make every program into the cache, nothing else
   lab            a throw-away lab on this machine, from hosts to proven cluster
