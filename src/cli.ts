@@ -4,6 +4,7 @@ import {runArtifacts, runImagesPush} from '#artifacts/command';
 import {isCoded, messageOf} from '#shared/errors';
 import {labErrors} from '#lab/errors';
 import {runLab} from '#lab/command';
+import {REGISTRY_URL} from '#lab/inventory-files';
 import {createLab} from '#lab/lab';
 import {type Arguments, parseArguments, usage} from '#provisioner/cli/arguments';
 import {exitCodeOf} from '#provisioner/cli/exit-code';
@@ -13,7 +14,6 @@ import {interrupted} from '#provisioner/actions/outcome';
 import {runCommand} from '#provisioner/cli/run-command';
 import {ProblemsError} from '#provisioner/problems-error';
 
-const REGISTRY_URL = 'http://10.89.0.2:5000';
 const EXIT_INTERRUPTED = 130;
 
 const output: Output = {

@@ -1,3 +1,4 @@
+import {lastLines} from '#shared/last-lines';
 import {CodedError} from '#shared/errors';
 import {run} from '#shared/local-process';
 import type {LabErrorCode} from './errors.ts';
@@ -30,15 +31,14 @@ export async function machineCommand(
   if (exitCode === 0) return stdout;
   throw new CodedError<LabErrorCode>(
     code,
-    `"${shorten(argv.join(' '))}" exited with ${exitCode}: ${lastLines(`${stdout}\n${stderr}`)}`,
+    `"${shorten(argv.join(' '))}" exited with ${exitCode}: ${quoteOutput(`${stdout}\n${stderr}`)}`,
     {hint},
   );
 }
 
 /** The end of a program's output: where it says what went wrong. */
-export function lastLines(text: string): string {
-  const lines = text.split('\n').filter(line => line.trim() !== '');
-  return lines.length === 0 ? '(it printed nothing)' : lines.slice(-MESSAGE_LINES_MAX).join('\n');
+export function quoteOutput(text: string): string {
+  return lastLines(text, MESSAGE_LINES_MAX) || '(it printed nothing)';
 }
 
 function shorten(command: string): string {

@@ -8,7 +8,7 @@ import {labCacheFolder, labFolders} from '#lab/folders';
 import {clusterDocument, hostsDocument} from '#lab/inventory-files';
 import {hostNumbers} from '#lab/lab-up';
 import {decideOwner, withOperation} from '#lab/lock';
-import {lastLines} from '#lab/machine-command';
+import {quoteOutput} from '#lab/machine-command';
 import {missingPackages} from '#lab/machine-tools';
 import {labNames} from '#lab/names';
 import {sshArguments} from '#lab/ssh';
@@ -197,8 +197,8 @@ test('the cache follows XDG_CACHE_HOME, and an empty one counts as unset', t => 
 });
 
 test('a message ends with the last lines of a program, or says that there are none', t => {
-  t.is(lastLines('1\n2\n3\n4\n5\n6\n\n'), '2\n3\n4\n5\n6');
-  t.is(lastLines('\n'), '(it printed nothing)');
+  t.is(quoteOutput('1\n2\n3\n4\n5\n6\n\n'), '2\n3\n4\n5\n6');
+  t.is(quoteOutput('\n'), '(it printed nothing)');
 });
 
 test('every machine-wide setting that a kubelet writes is covered', async t => {

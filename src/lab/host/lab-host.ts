@@ -15,7 +15,7 @@ import {type HostIdentity, SITE_ADDRESS} from '../addresses.ts';
 import {groupProcesses, isFrozen, killGroup, removeGroup, waitUntilEmpty} from '../cgroups.ts';
 import type {LabErrorCode} from '../errors.ts';
 import type {LabFolders} from '../folders.ts';
-import {lastLines, machineCommand} from '../machine-command.ts';
+import {quoteOutput, machineCommand} from '../machine-command.ts';
 import {labNames} from '../names.ts';
 import {removeHostNetwork} from '../network.ts';
 import {answersSsh, sshArguments} from '../ssh.ts';
@@ -147,5 +147,5 @@ async function readInitPid(file: string): Promise<number | undefined> {
 
 async function supervisorLog({identity, folders}: HostHandle): Promise<string> {
   const log = await readFile(folders.host(identity.name).supervisorLog, 'utf8').catch(() => '');
-  return lastLines(log);
+  return quoteOutput(log);
 }

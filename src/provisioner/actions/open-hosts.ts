@@ -1,4 +1,5 @@
 import {CodedError} from '#shared/errors';
+import {lastLines} from '#shared/last-lines';
 import type {Task} from '../engine/graph.ts';
 import {runGraph} from '../engine/graph.ts';
 import type {ProvisionerErrorCode} from '../errors.ts';
@@ -6,7 +7,6 @@ import {FACTS_SCRIPT} from '../facts/facts-script.ts';
 import {parseFacts, parseStateFact} from '../facts/parse-facts.ts';
 import {HostRecord} from '../host-state/host-record.ts';
 import type {HostSession} from '../phases/session.ts';
-import {lastLines} from '../phases/run-script.ts';
 import type {Host} from '../role/cluster.ts';
 import type {Connection} from '../transport/connection.ts';
 import type {Environment} from './environment.ts';

@@ -1,11 +1,12 @@
 import {CodedError} from '#shared/errors';
+import {lastLines} from '#shared/last-lines';
 import type {ProvisionerErrorCode} from '../errors.ts';
 import type {HostState} from '../host-state/host-state.ts';
 import {KUBEADM_RESET_SCRIPT} from '../kubeadm/reset-script.ts';
 import type {HostPlan} from '../plan/host-plan.ts';
 import {heredoc} from '../resources/prelude.ts';
 import {startDigest} from '../resources/unit.ts';
-import {lastLines, runScript} from './run-script.ts';
+import {runScript} from './run-script.ts';
 import type {HostSession} from './session.ts';
 
 const KUBEADM_TIMEOUT_MS = 10 * 60_000; // kubeadm's own limits are 4 to 5 minutes

@@ -1,4 +1,5 @@
 import {CodedError} from '#shared/errors';
+import {lastLines} from '#shared/last-lines';
 import type {ProvisionerErrorCode} from '../errors.ts';
 import type {Connection, RunOptions, RunResult} from '../transport/connection.ts';
 
@@ -40,10 +41,4 @@ export function scriptError(
     return new CodedError('ERR_DISK_FULL', message, {hint: free});
   }
   return new CodedError(code, message, {hint});
-}
-
-/** The last lines of an output, without a wall of text. */
-export function lastLines(text: string, count: number): string {
-  const lines = text.split('\n').filter(line => line.trim() !== '');
-  return lines.slice(-count).join('\n');
 }
