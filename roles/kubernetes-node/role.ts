@@ -35,8 +35,8 @@ export const kubernetesNodeRole: Role = {
         kind: 'unit',
         name: 'kubelet.service',
         enabled: true,
-        // kubeadm starts it first; a kubelet of a node that somebody stopped is started again.
-        running: input.facts.existing.kubeletConf ? 'yes' : 'unmanaged',
+        // kubeadm starts it first, also where a run died in it; one that was stopped is started.
+        running: input.isMember ? 'yes' : 'unmanaged',
         restartOn: [...files.map(resourceId), `artifact:${KUBELET}`],
       },
     ];

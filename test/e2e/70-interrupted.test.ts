@@ -82,11 +82,16 @@ test('a full disk, a host without power and a registry that is gone, each named 
   t.is(finished.exitCode, 12, finished.stderr);
 });
 
-test('killed with -9 in kubeadm init', async t => {
-  const running = startProvision(APPLY);
-  await running.event(isKubeadm('h1', 'init', /kubelet-start|wait-control-plane|kubelet-check/));
-  t.is((await running.kill('SIGKILL')).exitCode, 137);
-});
+for (const [when, text] of [
+  ['before the kubelet starts', /kubeconfig/],
+  ['while it waits for the API server', /kubelet-start|wait-control-plane|kubelet-check/],
+] as const) {
+  test(`killed with -9 in kubeadm init, ${when}`, async t => {
+    const running = startProvision(APPLY);
+    await running.event(isKubeadm('h1', 'init', text));
+    t.is((await running.kill('SIGKILL')).exitCode, 137);
+  });
+}
 
 test("kubeadm's own message and the kubelet's last lines are shown, and no host joins", async t => {
   const running = startProvision(APPLY);

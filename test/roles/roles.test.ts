@@ -29,9 +29,9 @@ const cluster = aCluster({
 });
 const [h1 = aHost('h1'), h2 = aHost('h2')] = cluster.hosts;
 
-function resourcesOf(of: Cluster, host: Host): readonly Resource[] {
+function resourcesOf(of: Cluster, host: Host, isMember = false): readonly Resource[] {
   return roles.flatMap(role =>
-    role.resources({cluster: of, host, facts: someFacts(), artifact, render}),
+    role.resources({cluster: of, host, facts: someFacts(), isMember, artifact, render}),
   );
 }
 
@@ -39,7 +39,7 @@ function resourcesOf(of: Cluster, host: Host): readonly Resource[] {
 function describe(of: Cluster, host: Host): string {
   const phases = Object.entries(rolesByPhase).map(([phase, own]) => {
     const resources = own.flatMap(role =>
-      role.resources({cluster: of, host, facts: someFacts(), artifact, render}),
+      role.resources({cluster: of, host, facts: someFacts(), isMember: false, artifact, render}),
     );
     return `## ${phase}\n${resources.map(describeOne).join('')}`;
   });
@@ -135,7 +135,7 @@ test('roles announce every artifact that they ask for', t => {
       asked.push(name);
       return artifact(name);
     };
-    role.resources({cluster, host: h1, facts: someFacts(), artifact: spy, render});
+    role.resources({cluster, host: h1, facts: someFacts(), isMember: false, artifact: spy, render});
     t.deepEqual(asked.sort(), [...(role.artifacts ?? [])].sort(), role.name);
   }
 });
@@ -149,10 +149,20 @@ test('every template is used, and gets every value that it names', t => {
     return text;
   };
   for (const role of roles) {
-    role.resources({cluster, host: h1, facts: someFacts(), artifact, render: spy});
+    role.resources({cluster, host: h1, facts: someFacts(), isMember: false, artifact, render: spy});
   }
   const all = readdirSync(templates, {recursive: true, encoding: 'utf8'})
     .filter(name => name.endsWith('.hbs'))
     .map(name => name.replace(/\.hbs$/, ''));
   t.deepEqual([...used].sort(), all.sort());
+});
+
+test('a kubelet runs where kubeadm has ended well, and is left to kubeadm elsewhere', t => {
+  const kubelet = (isMember: boolean) =>
+    resourcesOf(cluster, h1, isMember).find(
+      resource => resource.kind === 'unit' && resource.name === 'kubelet.service',
+    );
+  t.like(kubelet(true), {running: 'yes'});
+  // A run that died in kubeadm has left kubelet.conf, and not always what a kubelet needs.
+  t.like(kubelet(false), {running: 'unmanaged'});
 });

@@ -1,4 +1,5 @@
 import {type ArtifactName} from '#artifacts/artifact';
+import {isMember} from '../plan/action-plan.ts';
 import {planHost, type HostPlan} from '../plan/host-plan.ts';
 import {runScript} from '../phases/run-script.ts';
 import type {HostSession} from '../phases/session.ts';
@@ -35,13 +36,13 @@ export async function planOneHost(
   {host, facts, record, connection}: HostSession,
   artifact: (name: string) => ArtifactFact,
 ): Promise<HostPlan> {
-  const input = {cluster, host, facts, artifact, render};
+  const {state} = record;
+  const input = {cluster, host, facts, isMember: isMember(state), artifact, render};
   const desired = Object.entries(rolesByPhase).map(([phase, roles]) => ({
     phase,
     resources: roles.flatMap(role => role.resources(input)),
   }));
   const all = desired.flatMap(({resources}) => resources);
-  const {state} = record;
   const script = probeScript(all, {state, bootId: facts.bootId, deep: options.deep});
   const {stdout} = await runScript(connection, script, {
     failure: {

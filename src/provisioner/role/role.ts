@@ -14,6 +14,8 @@ export interface RoleInput {
   readonly cluster: Cluster;
   readonly host: Host;
   readonly facts: Facts;
+  /** True once kubeadm has ended well on the host. */
+  readonly isMember: boolean;
   /** By artifact name; a missing name is a defect of ours and throws. */
   readonly artifact: (name: string) => ArtifactFact;
   /** Renders templates/<name>.hbs; a value that the template names and this lacks is an error. */
