@@ -8,7 +8,7 @@ const door = (name, folder) =>
     {path: '^(src|roles)/', pathNot: `^${folder}`},
     {path: `^node_modules/${name}/`},
   );
-const pure = '^(roles/|src/provisioner/(config|role|plan)/)';
+const pure = '^(roles/|src/(provisioner/(config|role|plan)|runtime/spec)/)';
 
 export default {
   forbidden: [
@@ -77,8 +77,12 @@ export default {
     rule(
       'reachable-or-dead',
       'No program reaches this module.',
-      {path: '^src/cli[.]ts$'},
-      {path: '^(src|roles)/', reachable: false, pathNot: '^src/cli[.]ts$'},
+      {path: '^src/(cli|runtime/main|runtime/image/unpack-worker)[.]ts$'},
+      {
+        path: '^(src|roles)/',
+        reachable: false,
+        pathNot: '^src/(cli|runtime/main|runtime/image/unpack-worker)[.]ts$',
+      },
     ),
     rule(
       'no-dep-on-test',
@@ -92,6 +96,9 @@ export default {
     door('zx', 'src/shared/local-process[.]ts'),
     door('js-yaml', 'src/shared/yaml[.]ts'),
     door('@kubernetes', 'src/shared/kube/'),
+    door('@grpc', 'src/runtime/cri/'),
+    door('koffi', 'src/runtime/(sys|process)/'),
+    door('smol-toml', 'src/shared/toml[.]ts'),
   ],
   options: {
     doNotFollow: {path: 'node_modules'},
