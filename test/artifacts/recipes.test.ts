@@ -1,9 +1,11 @@
-import {access, chmod, mkdir, readFile, symlink, writeFile} from 'node:fs/promises';
+import {access, chmod, constants, mkdir, readFile, symlink, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {catalogue, componentOf, filesOf} from '#artifacts/catalogue';
 import {compareVersions, ensureAptPackages, goVersion} from '#artifacts/prerequisites';
+import {parseNeeds, unmetNeeds} from '#artifacts/sources/debian-programs';
 import {buildFailure, commandName, goSettings, isTransient} from '#artifacts/sources/compile-go';
 import {selectEntries} from '#artifacts/sources/extract-debian';
+import {takeNpmProgram} from '#artifacts/sources/npm-program';
 import {machineArch, openPackagesSource} from '#artifacts/sources/packages';
 import {temporaryFolder} from '#test/temporary-folder';
 import test from 'ava';
@@ -217,4 +219,47 @@ test('of unpacked packages what is kept is taken, what is dropped is not, links 
     'link lib',
     'link usr/lib/x/a',
   ]);
+});
+
+const readelf = ` 0x0000000000000001 (NEEDED)             Shared library: [libglib-2.0.so.0]
+ 0x0000000000000001 (NEEDED)             Shared library: [libc.so.6]
+ 0x000000000000000c (INIT)               0x4000
+  0x0010:   Name: GLIBC_2.9  Flags: none  Version: 9
+  0x0030:   Name: GLIBC_2.34  Flags: none  Version: 12
+  0x0040:   Name: GLIBC_2.4  Flags: none  Version: 8
+`;
+
+test('what a program of a distribution needs is read from it', t => {
+  const needs = {libraries: ['libc.so.6', 'libglib-2.0.so.0'], glibc: '2.34'};
+  t.deepEqual(parseNeeds(readelf), needs);
+  const text = 'There is no dynamic section in this file.';
+  t.deepEqual(parseNeeds(text), {libraries: [], glibc: undefined});
+});
+
+test('a program that needs what hosts lack is refused', t => {
+  const needs = parseNeeds(readelf);
+  const libraries = ['libc.so.6', 'libglib-2.0.so.0', 'libsystemd.so.0'];
+  t.is(unmetNeeds(needs, {libraries, glibcMax: '2.34'}), undefined);
+  t.regex(unmetNeeds(needs, {libraries, glibcMax: '2.31'}) ?? '', /2\.34/);
+  const without = unmetNeeds(needs, {libraries: ['libc.so.6'], glibcMax: '2.34'});
+  t.is(without, 'it needs libglib-2.0.so.0');
+  t.is(unmetNeeds({libraries: [], glibc: undefined}, {libraries: [], glibcMax: '2.34'}), undefined);
+});
+
+test('a program of npm is that of this architecture and of the version that the catalogue says', async t => {
+  await using folder = await temporaryFolder();
+  const component = componentOf('node');
+  const {recipe} = component;
+  if (recipe.kind !== 'npm') return void t.fail();
+  const [own, other] = machineArch() === 'amd64' ? ['amd64', 'arm64'] : ['arm64', 'amd64'];
+  const job = {component, recipe, folder: folder.path};
+  const files = await takeNpmProgram(job, own as 'amd64');
+  await t.notThrowsAsync(access(files.node ?? '', constants.X_OK));
+  await t.throwsAsync(takeNpmProgram(job, other as 'arm64'), {
+    code: 'ERR_ARTIFACT_ARCH_UNAVAILABLE',
+  });
+  await t.throwsAsync(
+    takeNpmProgram({...job, component: {...component, version: 'v1.0.0'}}, own as 'amd64'),
+    {code: 'ERR_BUILD_FAILED'},
+  );
 });

@@ -20,8 +20,30 @@ const EXTRACT_TIMEOUT_MS = 10 * 60_000;
  */
 export async function extractDebian(
   job: {readonly component: Component; readonly recipe: DebianRecipe; readonly folder: string},
-  {arch, signal, onProgress}: SourceOptions,
+  options: SourceOptions,
 ): Promise<Readonly<Partial<Record<FileName, string>>>> {
+  const {recipe, folder} = job;
+  const root = await unpackDebian(job, options);
+  const output = join(folder, `${recipe.file}.tar`);
+  await pipeline(tarStream(await selectEntries(root, recipe)), createWriteStream(output));
+  return {[recipe.file]: output};
+}
+
+/**
+ * Unpacks Debian packages with what they depend on into `root` of a folder; no script of theirs is
+ * run.
+ *
+ * @returns the path of that root
+ * @throws CodedError ERR_BUILD_FAILED when the packages cannot be had
+ */
+export async function unpackDebian(
+  job: {
+    readonly component: Component;
+    readonly recipe: Pick<DebianRecipe, 'suite' | 'include' | 'aptPackages'>;
+    readonly folder: string;
+  },
+  {arch, signal, onProgress}: SourceOptions,
+): Promise<string> {
   const {component, recipe, folder} = job;
   await ensureAptPackages(recipe.aptPackages, {signal, onProgress});
   const root = join(folder, 'root');
@@ -29,8 +51,15 @@ export async function extractDebian(
   const include = `--include=${recipe.include.join(',')}`;
   const retries = '--aptopt=Acquire::Retries "3"';
   const kind = ['--variant=extract', '--format=directory', `--architectures=${arch}`];
-  const options = [...kind, retries, include];
-  const argv = ['mmdebstrap', ...options, recipe.suite, root, ...(await debianMirror(signal))];
+  const argv = [
+    'mmdebstrap',
+    ...kind,
+    retries,
+    include,
+    recipe.suite,
+    root,
+    ...(await debianMirror(signal)),
+  ];
   const {exitCode, stderr} = await run(argv, {
     signal,
     cwd: folder,
@@ -38,9 +67,7 @@ export async function extractDebian(
     timeoutMs: EXTRACT_TIMEOUT_MS,
   });
   if (exitCode !== 0) throw extractFailure(component, recipe, stderr);
-  const output = join(folder, `${recipe.file}.tar`);
-  await pipeline(tarStream(await selectEntries(root, recipe)), createWriteStream(output));
-  return {[recipe.file]: output};
+  return root;
 }
 
 /** The kept files of an unpacked root and the recipe's links, as members of an archive. */
@@ -86,7 +113,7 @@ function pathPattern(text: string): RegExp {
 
 function extractFailure(
   {name}: Component,
-  {include, suite}: DebianRecipe,
+  {include, suite}: Pick<DebianRecipe, 'include' | 'suite'>,
   stderr: string,
 ): CodedError<ArtifactsErrorCode> {
   const packages = include.join(', ');

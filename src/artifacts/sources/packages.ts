@@ -8,7 +8,9 @@ import type {ArtifactsErrorCode} from '../errors.ts';
 import {goVersion} from '../prerequisites.ts';
 import {compileC} from './compile-c.ts';
 import {compileGo, goSettings} from './compile-go.ts';
+import {takeDebianPrograms} from './debian-programs.ts';
 import {extractDebian} from './extract-debian.ts';
+import {takeNpmProgram} from './npm-program.ts';
 import type {ArtifactSource, SourceOptions} from './source.ts';
 
 /** Raise it when the way of building changes in a manner that no recipe shows. */
@@ -18,7 +20,7 @@ const GO_FOLDER = join(ARTIFACTS_FOLDER, 'go');
 
 /**
  * What a company's package proxies can give: Go modules compiled here from committed go.mod and
- * go.sum, files of Debian packages, and one C program of ours.
+ * go.sum, files of Debian packages, programs of npm packages, and one C program of ours.
  */
 export function openPackagesSource(options: SourceOptions): ArtifactSource {
   const {arch, signal} = options;
@@ -42,6 +44,8 @@ export function openPackagesSource(options: SourceOptions): ArtifactSource {
           return digestOf({...common, source});
         }
         case 'debian':
+        case 'debian-programs':
+        case 'npm':
           return digestOf(common);
         default:
           return recipe satisfies never;
@@ -59,6 +63,10 @@ export function openPackagesSource(options: SourceOptions): ArtifactSource {
           return await compileC({component, recipe, folder, root: ARTIFACTS_FOLDER}, options);
         case 'debian':
           return await extractDebian({component, recipe, folder}, options);
+        case 'debian-programs':
+          return await takeDebianPrograms({component, recipe, folder}, options);
+        case 'npm':
+          return await takeNpmProgram({component, recipe, folder}, arch);
         default:
           return recipe satisfies never;
       }
