@@ -13,6 +13,7 @@ export const HOST_PACKAGES: readonly string[] = [
 /** What a Kubernetes node needs beyond that, and the site's package repository therefore has. */
 export const SITE_PACKAGES: readonly string[] = [
   'conntrack', 'ethtool', 'iptables', 'nftables', 'socat',
+  'libcap2', 'libglib2.0-0t64', 'libseccomp2', 'libyajl2',
 ]; // prettier-ignore
 
 export interface RecipeInput {
