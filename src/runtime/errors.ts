@@ -1,3 +1,5 @@
+import type {ErrorRegistry} from '#shared/errors';
+
 /** gRPC statuses that the daemon answers with (grpc.io, "Status codes"). */
 export type GrpcStatus =
   | 'INVALID_ARGUMENT'
@@ -42,3 +44,21 @@ export const runtimeErrors = {
 } as const satisfies Readonly<Record<`ERR_${string}`, GrpcStatus>>;
 
 export type RuntimeErrorCode = keyof typeof runtimeErrors;
+
+/**
+ * Failures of the program itself, before it serves or as its own client, with exit codes
+ * (docs/errors.md).
+ */
+export const commandErrors = {
+  ERR_USAGE: 2,
+  ERR_CONFIG_INVALID: 10,
+  ERR_CONFIG_UNREADABLE: 10,
+  ERR_SOCKET_PATH: 10,
+  ERR_NOT_ROOT: 13,
+  ERR_TOOL_MISSING: 13,
+  ERR_SOCKET_IN_USE: 21,
+  ERR_DAEMON_UNREACHABLE: 12,
+  ERR_CALL_FAILED: 15,
+} as const satisfies ErrorRegistry;
+
+export type CommandErrorCode = keyof typeof commandErrors;
