@@ -42,7 +42,7 @@ export function testRegistryContract(
     await using registry = await start();
     const client = new RegistryClient({url: registry.url});
     const reading = client.getManifest({repository: 'team/app', name: 'v9'}, signal);
-    await t.throwsAsync(reading, {code: 'ERR_REGISTRY_REFUSED'});
+    await t.throwsAsync(reading, {code: 'ERR_MANIFEST_NOT_FOUND'});
   });
 
   test(`${subject}: a blob is uploaded from a file and from bytes, and known in its repository only`, async t => {

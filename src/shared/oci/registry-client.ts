@@ -1,6 +1,7 @@
 import {createReadStream} from 'node:fs';
-import {Readable} from 'node:stream';
+import {CodedError} from '../errors.ts';
 import {type Digest, digestOfBytes, isDigest, parseDigest} from './digest.ts';
+import type {OciErrorCode} from './errors.ts';
 import {
   type ImageIndex,
   type ImageManifest,
@@ -8,6 +9,8 @@ import {
   mediaTypes,
   parseManifest,
 } from './manifest.ts';
+import {type BlobRequest, BlobStream} from './blob-stream.ts';
+import {readUpTo} from './read-up-to.ts';
 import {type RegistryOptions, RegistryTransport, type RequestBody} from './registry-transport.ts';
 
 /** Content to upload: bytes, or the path of a file that has `size` of them. */
@@ -21,6 +24,7 @@ export interface FetchedManifest {
   readonly manifest: ImageManifest | ImageIndex;
   readonly digest: Digest;
   /** Exactly what the registry sent: its digest is `digest`. */
+  readonly bytes: Uint8Array;
   readonly text: string;
 }
 
@@ -42,7 +46,7 @@ const ACCEPT = [
  * The part of the OCI distribution API that pushing, asking and reading manifests need.
  *
  * Every method throws CodedError ERR_REGISTRY_UNREACHABLE when there is no answer,
- * ERR_REGISTRY_REFUSED for a status that says no, ERR_REGISTRY_ANSWER for an answer that breaks
+ * ERR_REGISTRY_DENIED for a 401 or 403, ERR_REGISTRY_REFUSED for another status that says no, ERR_REGISTRY_ANSWER for an answer that breaks
  * the protocol, and the signal's reason when aborted.
  */
 export class RegistryClient {
@@ -69,7 +73,7 @@ export class RegistryClient {
       expect: [200, 404],
     });
     if (response.status === 404) return undefined;
-    const digest = response.headers.get('docker-content-digest') ?? '';
+    const digest = String(response.headers['docker-content-digest']);
     if (isDigest(digest)) return digest;
     // The header is optional in the specification; the content then has to say it.
     return (await this.getManifest({repository, name}, signal)).digest;
@@ -88,8 +92,9 @@ export class RegistryClient {
       repository,
       signal,
       headers,
-      expect: [200],
+      expect: [200, 404],
     });
+    if (response.status === 404) throw notFound(this.#transport.origin, {repository, name});
     const bytes = await this.#transport.readBody(response, MANIFEST_BYTES_MAX, signal);
     const digest = digestOfBytes(bytes);
     if (isDigest(name) && name !== digest) {
@@ -97,8 +102,9 @@ export class RegistryClient {
     }
     const text = new TextDecoder().decode(bytes);
     return {
-      manifest: parseManifest(text, response.headers.get('content-type') ?? ''),
+      manifest: parseManifest(text, response.headers['content-type'] ?? ''),
       digest,
+      bytes,
       text,
     };
   }
@@ -134,6 +140,21 @@ export class RegistryClient {
     return response.status === 200;
   }
 
+  /** The bytes of a blob from `offset` on; see BlobStream for how it fails. */
+  openBlob(request: BlobRequest, signal: AbortSignal): BlobStream {
+    return new BlobStream(this.#transport, request, signal);
+  }
+
+  /** A small blob as a whole, with its digest checked. */
+  async getBlob(request: BlobRequest, signal: AbortSignal): Promise<Uint8Array> {
+    const {digest, sizeBytes} = request;
+    const stream = this.openBlob(request, signal);
+    const bytes = await readUpTo(stream, sizeBytes, signal);
+    const found = bytes === undefined ? undefined : digestOfBytes(bytes);
+    if (bytes !== undefined && found === digest) return bytes;
+    throw this.#transport.broken(`sent a blob with digest ${found} for ${digest}`);
+  }
+
   /** Uploads a blob in one piece (POST for a session, PUT with everything). */
   async putBlob(repository: string, upload: Upload, signal: AbortSignal): Promise<void> {
     const path = `${repository}/blobs/uploads/`;
@@ -144,8 +165,9 @@ export class RegistryClient {
       signal,
       expect: [202],
     });
-    const location = session.headers.get('location');
-    if (location === null) throw this.#transport.broken('opened an upload without saying where');
+    const {location} = session.headers;
+    if (location === undefined)
+      throw this.#transport.broken('opened an upload without saying where');
     const target = new URL(location, session.url);
     target.searchParams.set('digest', upload.digest);
     await this.#transport.call({
@@ -162,6 +184,15 @@ export class RegistryClient {
 }
 
 function contentOf(content: Uint8Array | string): RequestBody {
-  if (typeof content !== 'string') return new Uint8Array(content);
-  return Readable.toWeb(createReadStream(content, {highWaterMark: READ_BYTES}));
+  if (typeof content !== 'string') return content;
+  return createReadStream(content, {highWaterMark: READ_BYTES});
+}
+
+function notFound(origin: string, {repository, name}: ManifestName): CodedError<OciErrorCode> {
+  const separator = isDigest(name) ? '@' : ':';
+  return new CodedError(
+    'ERR_MANIFEST_NOT_FOUND',
+    `registry ${origin} has no ${repository}${separator}${name}`,
+    {hint: 'check the name and the tag; some registries hide what one may not read'},
+  );
 }

@@ -22,7 +22,7 @@ for (const authentication of ['basic', 'bearer'] as const) {
   test(`no credentials at a registry with ${authentication} authentication are a refusal`, async t => {
     await using registry = await startRegistryDouble({authentication});
     const client = new RegistryClient({url: registry.url});
-    await t.throwsAsync(client.headManifest(name, signal), {code: 'ERR_REGISTRY_REFUSED'});
+    await t.throwsAsync(client.headManifest(name, signal), {code: 'ERR_REGISTRY_DENIED'});
   });
 
   test(`wrong credentials at a registry with ${authentication} authentication are refused once, without the password`, async t => {
@@ -30,7 +30,7 @@ for (const authentication of ['basic', 'bearer'] as const) {
     const wrong = {username: 'user', password: new Secret('hunter2')};
     const client = new RegistryClient({url: registry.url, credentials: wrong});
     const error = await t.throwsAsync(client.headManifest(name, signal));
-    t.like(error, {code: 'ERR_REGISTRY_REFUSED'});
+    t.like(error, {code: 'ERR_REGISTRY_DENIED'});
     t.notRegex(error.message, /hunter2/);
     t.true(registry.requests.length <= 3);
   });
@@ -60,7 +60,7 @@ test('a status that says no is a refusal with what the registry said', async t =
   await using registry = await startRegistryDouble({intercept: () => 403});
   const client = new RegistryClient({url: registry.url});
   const error = await t.throwsAsync(client.getManifest(name, signal));
-  t.like(error, {code: 'ERR_REGISTRY_REFUSED'});
+  t.like(error, {code: 'ERR_REGISTRY_DENIED'});
   t.regex(error.message, /DENIED/);
 });
 
