@@ -149,8 +149,8 @@ function openContext(
   };
 }
 
-/** A timer fires a little early or late; within this the deadline was the reason. */
-const DEADLINE_SLACK_MS = 5;
+/** The caller gives up first, by the time its request took to arrive: within this it was the deadline. */
+const DEADLINE_SLACK_MS = 250;
 
 function whyCancelled(name: string, deadline: Date | undefined): CodedError<RuntimeErrorCode> {
   if (deadline !== undefined && deadline.getTime() - DEADLINE_SLACK_MS <= Date.now()) {

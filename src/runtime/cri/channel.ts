@@ -49,7 +49,7 @@ export class RpcError extends Error {
     super(error.details, {cause: error});
     this.name = 'RpcError';
     this.method = method;
-    this.code = (status[error.code] ?? 'UNKNOWN') as GrpcStatus;
+    this.code = status[error.code] as GrpcStatus;
     this.reason = /\bERR_[A-Z_]+/.exec(error.details)?.[0];
   }
 }
@@ -116,7 +116,7 @@ function callClientStream(
   requests: AsyncIterable<object>,
 ): Promise<object> {
   const {path, requestSerialize, responseDeserialize} = methodDefinition(method);
-  return settle({method, limits}, respond => {
+  return settle({method, limits}, (respond, fail) => {
     const call = client.makeClientStreamRequest(
       path,
       requestSerialize,
@@ -137,8 +137,9 @@ function callClientStream(
           });
         }
         call.end();
-      } catch {
-        call.cancel(); // the source broke: the server must not take a part for the whole
+      } catch (error) {
+        fail(error); // the source broke, not the call
+        call.cancel();
       }
     }
     return call;
@@ -147,7 +148,10 @@ function callClientStream(
 
 async function settle(
   {method, limits}: {readonly method: DescMethod; readonly limits: CallLimits},
-  start: (respond: (error: ServiceError | null, response?: object) => void) => {cancel(): void},
+  start: (
+    respond: (error: ServiceError | null, response?: object) => void,
+    fail: (reason: unknown) => void,
+  ) => {cancel(): void},
 ): Promise<object> {
   limits.signal?.throwIfAborted();
   let abort: () => void = () => undefined;
@@ -156,7 +160,7 @@ async function settle(
       const call = start((error, response) => {
         if (error !== null) reject(new RpcError(method.name, error));
         else resolve(response ?? {});
-      });
+      }, reject);
       abort = () => {
         reject(limits.signal?.reason);
         call.cancel();

@@ -29,14 +29,9 @@ export async function listenUnix(
       reject(socketPath(path, error.message, error));
     });
     server.once('listening', resolve);
-    // bind(2) happens within this call, so the mask keeps others out from the first moment.
-    const mask = process.umask(0o117);
-    try {
-      server.listen(path);
-    } finally {
-      process.umask(mask);
-    }
+    server.listen(path);
   });
+  // Until here the process's mask of 022 has kept others out: connecting needs the right to write.
   chmodSync(path, 0o660);
   return server;
 }

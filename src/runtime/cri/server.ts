@@ -74,7 +74,7 @@ export async function startCriServer({
   return {
     stop: async graceMs => {
       listener.close(); // takes the socket's file away too
-      await shutDown(server, graceMs);
+      await shutDown(server, injector, graceMs);
       unclamp();
     },
   };
@@ -98,15 +98,20 @@ function addService<Service extends DescService>(
   server.addService(definition, adaptHandlers(service, handlers, instrument));
 }
 
-async function shutDown(server: Server, graceMs: number): Promise<void> {
-  await new Promise<void>(resolve => {
-    const timer = setTimeout(() => {
-      server.forceShutdown();
-      resolve();
-    }, graceMs);
+async function shutDown(
+  server: Server,
+  injector: ConnectionInjector,
+  graceMs: number,
+): Promise<void> {
+  const ended = new Promise<void>(resolve => {
     server.tryShutdown(() => {
-      clearTimeout(timer);
       resolve();
     });
   });
+  // After tryShutdown(), which would not wait for connections that are closing already. (Its own
+  // forceShutdown() leaves connections alone that grpc-js did not accept itself.)
+  injector.drain(graceMs);
+  await ended;
 }
+
+type ConnectionInjector = ReturnType<Server['createConnectionInjector']>;

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file images-v1.proto.
  */
 export const file_images_v1: GenFile = /*@__PURE__*/
-  fileDesc("Cg9pbWFnZXMtdjEucHJvdG8SEnNsaXB3YXkucnVudGltZS52MSIsCg1JbXBvcnRSZXF1ZXN0Eg0KBW5hbWVzGAEgAygJEgwKBGRhdGEYAiABKAwiLgoNSW1wb3J0ZWRJbWFnZRIKCgJpZBgBIAEoCRIRCglyZXBvX3RhZ3MYAiADKAkiQwoOSW1wb3J0UmVzcG9uc2USMQoGaW1hZ2VzGAEgAygLMiEuc2xpcHdheS5ydW50aW1lLnYxLkltcG9ydGVkSW1hZ2UyWwoGSW1hZ2VzElEKBkltcG9ydBIhLnNsaXB3YXkucnVudGltZS52MS5JbXBvcnRSZXF1ZXN0GiIuc2xpcHdheS5ydW50aW1lLnYxLkltcG9ydFJlc3BvbnNlKAFiBnByb3RvMw");
+  fileDesc("Cg9pbWFnZXMtdjEucHJvdG8SEnNsaXB3YXkucnVudGltZS52MSI+Cg1JbXBvcnRSZXF1ZXN0Eg0KBW5hbWVzGAEgAygJEgwKBGRhdGEYAiABKAwSEAoIY29tcGxldGUYAyABKAgiLgoNSW1wb3J0ZWRJbWFnZRIKCgJpZBgBIAEoCRIRCglyZXBvX3RhZ3MYAiADKAkiQwoOSW1wb3J0UmVzcG9uc2USMQoGaW1hZ2VzGAEgAygLMiEuc2xpcHdheS5ydW50aW1lLnYxLkltcG9ydGVkSW1hZ2UyWwoGSW1hZ2VzElEKBkltcG9ydBIhLnNsaXB3YXkucnVudGltZS52MS5JbXBvcnRSZXF1ZXN0GiIuc2xpcHdheS5ydW50aW1lLnYxLkltcG9ydFJlc3BvbnNlKAFiBnByb3RvMw");
 
 /**
  * @generated from message slipway.runtime.v1.ImportRequest
@@ -25,6 +25,11 @@ export type ImportRequest = Message<"slipway.runtime.v1.ImportRequest"> & {
    * @generated from field: bytes data = 2;
    */
   data: Uint8Array;
+
+  /**
+   * @generated from field: bool complete = 3;
+   */
+  complete: boolean;
 };
 
 /**
