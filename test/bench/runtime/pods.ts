@@ -1,3 +1,4 @@
+import {NamespaceMode, SecurityProfile_ProfileType} from '#runtime/cri/gen/cri-v1_pb';
 import type {Peer} from './peer.ts';
 import {type Sample, summarize, timed} from './sample.ts';
 
@@ -21,6 +22,11 @@ export type Step = (typeof STEPS)[number];
 /** What one pod cost, by step, in milliseconds. */
 export type PodTimes = ReadonlyMap<Step, number>;
 
+const NAMESPACES = {
+  network: NamespaceMode.POD,
+  ipc: NamespaceMode.POD,
+  pid: NamespaceMode.CONTAINER,
+};
 const MEMORY_LIMIT_BYTES = 64n * 1024n * 1024n;
 const CPU_PERIOD = 100_000n;
 
@@ -41,7 +47,7 @@ export async function startPod(
     labels: {'io.kubernetes.pod.name': name},
     linux: {
       cgroupParent: peer.cgroupParent,
-      securityContext: {namespaceOptions: {network: 0, ipc: 0, pid: 1}},
+      securityContext: {namespaceOptions: NAMESPACES},
     },
   };
   const run = await timed(() => peer.cri.runtime.runPodSandbox({config: sandboxConfig}));
@@ -68,8 +74,8 @@ export async function startPod(
             memoryLimitInBytes: MEMORY_LIMIT_BYTES,
           },
           securityContext: {
-            namespaceOptions: {network: 0, ipc: 0, pid: 1},
-            seccomp: {profileType: 0},
+            namespaceOptions: NAMESPACES,
+            seccomp: {profileType: SecurityProfile_ProfileType.RuntimeDefault},
           },
         },
       },
