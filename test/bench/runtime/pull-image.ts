@@ -12,7 +12,7 @@ import {RegistryClient} from '#shared/oci/registry-client';
 export const PULL_REPOSITORY = 'bench/pull';
 
 const LAYERS = 10;
-const LAYER_UNPACKED_BYTES = 95 * 1024 * 1024; // about 36 MB each once compressed
+const LAYER_UNPACKED_BYTES = 79 * 1024 * 1024; // about 36 MB each once compressed
 const SOURCES = ['/usr/lib', '/usr/share', '/usr/bin', '/usr/local'];
 const FILE_BYTES_MAX = 64 * 1024 * 1024;
 
