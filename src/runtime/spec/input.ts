@@ -78,8 +78,8 @@ export interface PreparedDevice extends OciDevice {
 export interface HostAbilities {
   /** Capabilities of the daemon, a bit each (CapBnd ∩ CapEff of /proc/self/status). */
   readonly capabilities: bigint;
-  /** Hard limits of the daemon by lower-case name (`nofile`); absent means unlimited. */
-  readonly hardLimits: Readonly<Record<string, bigint>>;
+  /** Hard limits that the daemon cannot raise, by OCI name (`RLIMIT_NOFILE`); absent: none. */
+  readonly hardLimits: Readonly<Record<string, bigint | 'unlimited'>>;
   /** The lowest oom_score_adj that a child may get: −1000 with CAP_SYS_RESOURCE, else our own. */
   readonly oomScoreAdjMin: number;
   /** True when kernel and OCI runtime can filter system calls. */
@@ -108,7 +108,7 @@ export interface SpecDefaults {
 }
 
 export interface Ulimit {
-  /** Lower-case name without prefix: `nofile`. */
+  /** `nofile` or `RLIMIT_NOFILE`. */
   readonly name: string;
   readonly soft: bigint;
   readonly hard: bigint;

@@ -15,13 +15,14 @@ export function processLimits(
 ): {readonly rlimits: readonly OciRlimit[]; readonly notices: readonly string[]} {
   const notices: string[] = [];
   const rlimits = ulimits.map(({name, soft, hard}) => {
-    const held = hardLimits[name];
-    const clampedHard = held !== undefined && hard > held ? held : hard;
+    const type = `RLIMIT_${name.toUpperCase().replace(/^RLIMIT_/, '')}`;
+    const held = hardLimits[type] ?? 'unlimited';
+    const clampedHard = held !== 'unlimited' && hard > held ? held : hard;
     if (clampedHard !== hard) {
       notices.push(`limit ${name} of containers is ${clampedHard}, not ${hard}: the daemon's own`);
     }
     return {
-      type: `RLIMIT_${name.toUpperCase()}`,
+      type,
       soft: soft > clampedHard ? clampedHard : soft,
       hard: clampedHard,
     };
