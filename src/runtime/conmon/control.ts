@@ -1,0 +1,88 @@
+import {constants} from 'node:fs';
+import {open, stat} from 'node:fs/promises';
+import {join} from 'node:path';
+import {CodedError, isErrno} from '#shared/errors';
+import {waitFor} from '#shared/wait-for';
+import type {RuntimeErrorCode} from '../errors.ts';
+import type {TerminalSize} from '../sys/terminal.ts';
+import {conmonFiles} from './conmon-command.ts';
+
+const RESIZE = 1;
+const REOPEN_LOG = 2;
+/** conmon refuses larger ones. */
+const TERMINAL_SIDE_MAX = 1_000;
+const REOPEN_TIMEOUT_MS = 10_000;
+const REOPEN_LOOK_MS = 2; // conmon needs about one
+
+/**
+ * Has conmon go on in a new log file, after the old one was moved away; resolves when it is there.
+ *
+ * @throws CodedError ERR_CONTAINER_STATE when no conmon listens (the container has ended),
+ *   ERR_COMMAND_TIMED_OUT when the file does not come; this function never makes it itself
+ */
+export async function reopenLog({
+  bundle,
+  logPath,
+  signal,
+}: {
+  readonly bundle: string;
+  readonly logPath: string;
+  readonly signal: AbortSignal;
+}): Promise<void> {
+  const before = await fileIdentity(logPath);
+  await sendControl(bundle, [REOPEN_LOG, 0, 0]);
+  const isNew = async (): Promise<true | undefined> => {
+    const present = await fileIdentity(logPath);
+    return present !== undefined && present !== before ? true : undefined;
+  };
+  const deadline = {signal, timeoutMs: REOPEN_TIMEOUT_MS, intervalMs: REOPEN_LOOK_MS};
+  await waitFor(isNew, deadline).catch((cause: unknown) => {
+    signal.throwIfAborted();
+    throw new CodedError<RuntimeErrorCode>(
+      'ERR_COMMAND_TIMED_OUT',
+      `conmon did not reopen ${logPath} within ${REOPEN_TIMEOUT_MS} ms`,
+      {hint: 'look whether the disk of the logs is full, or its folder was removed', cause},
+    );
+  });
+}
+
+/** Sets the size of a container's terminal. @throws CodedError ERR_CONTAINER_STATE as reopenLog */
+export async function resize(bundle: string, {rows, columns}: TerminalSize): Promise<void> {
+  await sendControl(bundle, [RESIZE, limitSide(rows), limitSide(columns)]);
+}
+
+function limitSide(count: number): number {
+  return Math.min(Math.max(Math.trunc(count), 0), TERMINAL_SIDE_MAX);
+}
+
+async function sendControl(bundle: string, words: readonly number[]): Promise<void> {
+  // A FIFO that nobody reads holds a blocking open for ever; this one fails with ENXIO.
+  const flags = constants.O_WRONLY | constants.O_NONBLOCK;
+  try {
+    const fifo = await open(join(bundle, conmonFiles.control), flags);
+    try {
+      await fifo.write(`${words.join(' ')}\n`);
+    } finally {
+      await fifo.close();
+    }
+  } catch (cause) {
+    if (!isErrno(cause, 'ENXIO') && !isErrno(cause, 'ENOENT') && !isErrno(cause, 'EPIPE')) {
+      throw cause;
+    }
+    throw new CodedError<RuntimeErrorCode>(
+      'ERR_CONTAINER_STATE',
+      `no conmon listens in ${bundle}: the container is not running`,
+      {hint: 'ask for the container’s status', cause},
+    );
+  }
+}
+
+async function fileIdentity(path: string): Promise<string | undefined> {
+  try {
+    const {dev, ino, birthtimeNs} = await stat(path, {bigint: true});
+    return `${dev}:${ino}:${birthtimeNs}`;
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,287 @@
+import {closeSync, writeSync} from 'node:fs';
+import {readFile, rm, stat} from 'node:fs/promises';
+import {Socket} from 'node:net';
+import {join} from 'node:path';
+import {CodedError, isCoded, isErrno, messageOf} from '#shared/errors';
+import type {RuntimeErrorCode} from '../errors.ts';
+import type {OciRuntime} from '../oci/oci-runtime.ts';
+import {openPipe} from '../process/pipe.ts';
+import {type ChildProcess, spawnProcess} from '../process/spawn.ts';
+import {killProcess, processStartTime} from '../sys/processes.ts';
+import {
+  conmonCommand,
+  type ConmonCommandInput,
+  conmonFiles,
+  START_DESCRIPTOR,
+  SYNC_DESCRIPTOR,
+} from './conmon-command.ts';
+import {runtimeEnvironment} from '../oci/runtime-environment.ts';
+import {parseSyncReport, SYNC_BYTES_MAX, type SyncReport} from './sync-report.ts';
+
+/** As CRI-O's default: hooks and slow disks may take minutes, a hang must end. */
+const CREATE_TIMEOUT_MS = 240_000;
+const STDERR_BYTES_MAX = 64 * 1024;
+const STREAM_END_MS = 1_000;
+
+export interface CreateContainerInput extends ConmonCommandInput {
+  readonly runtime: OciRuntime;
+  /** Moves conmon out of the daemon's cgroup; conmon does nothing before this has ended. */
+  readonly placeMonitor?: (pid: number) => void | Promise<void>;
+  readonly timeoutMs?: number;
+  readonly signal: AbortSignal;
+}
+
+/** The two processes of a container; a start time tells a process from a later one of its pid. */
+export interface CreatedContainer {
+  readonly pid: number;
+  readonly pidStartTime: string;
+  readonly conmonPid: number;
+  readonly conmonStartTime: string;
+}
+
+/**
+ * Creates a container: conmon runs `<runtime> create` for the bundle and stays as its monitor.
+ * The container's process exists afterwards and waits for `start`.
+ *
+ * A failure, a time-out and an abort leave nothing behind: no container at the runtime, no
+ * conmon, and no log file that was not there before.
+ *
+ * conmon takes over this process's umask (conmon before 2.1.8 sets none): `main` sets 022.
+ * @throws CodedError ERR_OCI_RUNTIME_FAILED with the runtime's cause, ERR_CONMON_FAILED,
+ *   ERR_COMMAND_TIMED_OUT; the signal's reason when aborted
+ */
+export async function createContainer(input: CreateContainerInput): Promise<CreatedContainer> {
+  const {bundle, logPath, timeoutMs = CREATE_TIMEOUT_MS, signal} = input;
+  signal.throwIfAborted();
+  await removeMeetingPoints(bundle); // a pid file of an earlier attempt would mislead
+  const hadLog = await exists(logPath);
+  const late = AbortSignal.timeout(timeoutMs);
+  try {
+    const {pid, monitorPid} = await runConmon(input, AbortSignal.any([signal, late]));
+    return {
+      pid,
+      pidStartTime: startTimeOf(pid, 'the container’s process'),
+      conmonPid: monitorPid,
+      conmonStartTime: startTimeOf(monitorPid, 'conmon'),
+    };
+  } catch (error) {
+    await removeRemains(input, {hadLog});
+    if (isCoded(error)) throw error;
+    signal.throwIfAborted();
+    if (late.aborted) throw timedOut(bundle, timeoutMs);
+    throw conmonFailed(messageOf(error), error);
+  }
+}
+
+interface Started {
+  readonly pid: number;
+  readonly monitorPid: number;
+}
+
+async function runConmon(input: CreateContainerInput, signal: AbortSignal): Promise<Started> {
+  const {child, sync, errors, start} = spawnConmon(input);
+  const reported = readReport(sync);
+  const complaint = readTail(errors);
+  const kill = (): void => void child.killGroup('SIGKILL');
+  signal.addEventListener('abort', kill, {once: true});
+  try {
+    try {
+      await input.placeMonitor?.(child.pid);
+      letBegin(start);
+    } finally {
+      closeSync(start);
+    }
+    const report = await aborted(signal, reported);
+    await child.exited; // conmon has forked, and written its pid
+    if (report?.kind !== 'created') throw createFailed(report, await complaint());
+    return {pid: report.pid, monitorPid: await readPid(join(input.bundle, conmonFiles.monitorPid))};
+  } catch (error) {
+    child.killGroup('SIGKILL');
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', kill);
+    sync.destroy();
+    errors.destroy();
+  }
+}
+
+function letBegin(start: number): void {
+  try {
+    writeSync(start, '\0');
+  } catch (error) {
+    if (!isErrno(error, 'EPIPE')) throw error; // conmon has ended, and says why on its error stream
+  }
+}
+
+interface Conmon {
+  readonly child: ChildProcess;
+  readonly sync: Socket;
+  readonly errors: Socket;
+  /** Takes one byte when conmon may begin. */
+  readonly start: number;
+}
+
+function spawnConmon(input: CreateContainerInput): Conmon {
+  const [sync, start, errors] = [openPipe(), openPipe(), openPipe()];
+  try {
+    const child = spawnProcess({
+      command: conmonCommand(input),
+      cwd: input.bundle,
+      environment: {
+        ...runtimeEnvironment(),
+        _OCI_SYNCPIPE: String(SYNC_DESCRIPTOR),
+        _OCI_STARTPIPE: String(START_DESCRIPTOR),
+      },
+      fileDescriptors: {
+        2: errors.write,
+        [SYNC_DESCRIPTOR]: sync.write,
+        [START_DESCRIPTOR]: start.read,
+      },
+      newProcessGroup: true,
+    });
+    const reader = (fd: number): Socket => new Socket({fd, readable: true, writable: false});
+    return {child, sync: reader(sync.read), errors: reader(errors.read), start: start.write};
+  } catch (cause) {
+    for (const fd of [sync.read, start.write, errors.read]) closeSync(fd);
+    throw conmonFailed(`${input.conmonPath} cannot be started: ${messageOf(cause)}`, cause);
+  } finally {
+    for (const fd of [sync.write, start.read, errors.write]) closeSync(fd);
+  }
+}
+
+/** Reads conmon's first line; never rejects, so that it may be awaited late. */
+async function readReport(sync: Socket): Promise<SyncReport | undefined> {
+  let text = '';
+  sync.on('error', () => undefined); // a broken pipe ends like any other
+  sync.setEncoding('utf8');
+  try {
+    for await (const chunk of sync) {
+      text += String(chunk);
+      if (text.includes('\n') || text.length > SYNC_BYTES_MAX) break;
+    }
+  } catch {
+    // What came before counts; without a line the caller reports conmon's error stream.
+  }
+  return parseSyncReport(text);
+}
+
+/** Collects an error stream; the result may be asked for once the writer has ended. */
+function readTail(stream: Socket): () => Promise<string> {
+  let text = '';
+  const ended = new Promise<void>(resolve => stream.once('close', resolve));
+  stream.on('error', () => undefined);
+  stream.setEncoding('utf8');
+  stream.on('data', (chunk: string) => {
+    text = (text + chunk).slice(-STDERR_BYTES_MAX);
+  });
+  return async () => {
+    const timer = setTimeout(() => stream.destroy(), STREAM_END_MS);
+    await ended;
+    clearTimeout(timer);
+    return text.trim();
+  };
+}
+
+/** The promise's result, or the signal's reason as soon as it is aborted. */
+async function aborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
+  const {promise: stopped, reject} = Promise.withResolvers<never>();
+  const stop = (): void => {
+    reject(signal.reason as Error);
+  };
+  if (signal.aborted) stop();
+  signal.addEventListener('abort', stop, {once: true});
+  try {
+    return await Promise.race([promise, stopped]);
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}
+
+/** Undoes a creation that failed anywhere; each step is tried, none may hide the failure. */
+async function removeRemains(
+  input: CreateContainerInput,
+  {hadLog}: {readonly hadLog: boolean},
+): Promise<void> {
+  const {runtime, id, bundle, logPath} = input;
+  await killMonitor(input); // first: a live conmon would report the end of what is deleted next
+  await runtime.delete(id, {force: true}).catch(() => undefined); // the cause is being reported
+  const files = [join(input.persistDirectory, 'exit'), join(input.exitsDirectory, id)];
+  if (!hadLog) files.push(logPath);
+  await Promise.all([
+    ...files.map(async path => {
+      await rm(path, {force: true});
+    }),
+    removeMeetingPoints(bundle),
+  ]);
+}
+
+/** Kills conmon and the runtime below it; conmon leads a session of its own. */
+async function killMonitor({id, bundle}: CreateContainerInput): Promise<void> {
+  try {
+    const pid = await readPid(join(bundle, conmonFiles.monitorPid));
+    const words = (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0');
+    if (words.includes(id)) killProcess(-pid, 'SIGKILL');
+  } catch {
+    // No pid file or no such process: nothing to kill.
+  }
+}
+
+async function removeMeetingPoints(bundle: string): Promise<void> {
+  const paths = Object.values(conmonFiles).map(file => join(bundle, file));
+  await Promise.all(
+    paths.map(async path => {
+      await rm(path, {force: true});
+    }),
+  );
+}
+
+function startTimeOf(pid: number, name: string): string {
+  const startTime = processStartTime(pid);
+  if (startTime === undefined) throw conmonFailed(`${name} (pid ${pid}) ended at once`);
+  return startTime;
+}
+
+async function readPid(path: string): Promise<number> {
+  const text = (await readFile(path, 'utf8')).trim();
+  if (!/^[1-9][0-9]{0,9}$/.test(text)) {
+    throw conmonFailed(`${path} should hold a pid, and holds ${JSON.stringify(text.slice(0, 40))}`);
+  }
+  return Number(text);
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return false;
+    throw error;
+  }
+}
+
+function createFailed(
+  report: SyncReport | undefined,
+  complaint: string,
+): CodedError<RuntimeErrorCode> {
+  if (report?.kind === 'failed' && report.message !== '') {
+    return new CodedError('ERR_OCI_RUNTIME_FAILED', report.message, {
+      hint: 'compare the container’s configuration with what the host and the runtime allow',
+    });
+  }
+  return conmonFailed(complaint === '' ? 'conmon ended without a report' : complaint);
+}
+
+function conmonFailed(what: string, cause?: unknown): CodedError<RuntimeErrorCode> {
+  return new CodedError('ERR_CONMON_FAILED', `the container was not created: ${what}`, {
+    hint: 'run the configured conmon with --version, and look into the kernel’s log',
+    cause,
+  });
+}
+
+function timedOut(bundle: string, timeoutMs: number): CodedError<RuntimeErrorCode> {
+  return new CodedError(
+    'ERR_COMMAND_TIMED_OUT',
+    `the container of ${bundle} was not created within ${timeoutMs} ms`,
+    {hint: 'look for what the OCI runtime waits for: a hook, a mount, a full disk'},
+  );
+}
