@@ -1,0 +1,36 @@
+/** What an exec'd process differs in from the container's own. */
+export interface ExecProcess {
+  readonly command: readonly string[];
+  readonly terminal: boolean;
+}
+
+/** The OCI process object, of which only these are looked at; the rest is handed on. */
+interface ProcessObject extends Readonly<Record<string, unknown>> {
+  readonly env?: readonly string[];
+}
+
+/**
+ * The process specification for an exec: the container's own process (user, capabilities,
+ * environment, working directory, limits, seccomp) with another command.
+ *
+ * @param config the container's config.json. Numbers that JavaScript cannot hold exactly
+ *   (RLIM_INFINITY is 2^64 − 1) are carried over digit by digit.
+ */
+export function execProcessSpec(config: string, {command, terminal}: ExecProcess): string {
+  const {process} = JSON.parse(config, keepExactNumbers) as {readonly process: ProcessObject};
+  const {env = []} = process;
+  const hasTerm = env.some(variable => variable.startsWith('TERM='));
+  const spec: Record<string, unknown> = {...process, args: command, terminal};
+  if (terminal && !hasTerm) spec['env'] = [...env, 'TERM=xterm'];
+  delete spec['consoleSize']; // the size of the container's own terminal
+  return JSON.stringify(spec);
+}
+
+/** Node 24 has these (ECMAScript proposal "JSON.parse source text access"); TypeScript's lib not. */
+const {rawJSON} = JSON as unknown as {readonly rawJSON: (text: string) => unknown};
+
+function keepExactNumbers(_key: string, value: unknown, ...[context]: unknown[]): unknown {
+  if (typeof value !== 'number' || Number.isSafeInteger(value)) return value;
+  const {source} = context as {readonly source?: string};
+  return source === undefined ? value : rawJSON(source);
+}

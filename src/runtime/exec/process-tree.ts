@@ -1,0 +1,113 @@
+import {readdir, readFile} from 'node:fs/promises';
+import {isErrno} from '#shared/errors';
+import {killProcess, type ProcessIdentity} from '../sys/processes.ts';
+
+/** One process, of /proc/PID/stat (proc_pid_stat(5)); numbers as this PID namespace has them. */
+export interface ProcessEntry extends ProcessIdentity {
+  readonly parentPid: number;
+  /** Pid of the session's leader. */
+  readonly session: number;
+  readonly isZombie: boolean;
+}
+
+/** Rounds of looking for processes that were forked while others were killed. */
+const KILL_ROUNDS_MAX = 10;
+const READS_AT_ONCE = 32;
+
+/**
+ * Kills the process that an OCI runtime has exec'd and what that has started, at any depth: its
+ * descendants, and what has lost its parent but is still in a session of theirs. The runtime is
+ * spared: it reaps its child and ends by itself then.
+ *
+ * A process that has made itself a daemon (a session of its own, then its parent's end) has left
+ * on purpose, and is not found.
+ * @param runtimePid the runtime, which is alive and not reaped
+ * @param execPid the exec'd process, a session's leader; `undefined`: not known (yet)
+ * @returns true when there was something to kill
+ */
+export async function killExec(runtimePid: number, execPid: number | undefined): Promise<boolean> {
+  const seen = new Set<number>();
+  let killedAny = false;
+  for (let round = 0; round < KILL_ROUNDS_MAX; round++) {
+    const processes = await readProcesses();
+    if (round === 0 && execPid !== undefined && isStillOurs(processes, {runtimePid, execPid})) {
+      seen.add(execPid);
+    }
+    const found = descendantsOf(runtimePid, processes, seen).filter(({isZombie}) => !isZombie);
+    if (found.length === 0) break;
+    for (const process of found) killProcess(process, 'SIGKILL');
+    killedAny = true;
+  }
+  return killedAny;
+}
+
+/** False when the pid was given to another process: ours is the runtime's child until reaped. */
+function isStillOurs(
+  processes: readonly ProcessEntry[],
+  {runtimePid, execPid}: {readonly runtimePid: number; readonly execPid: number},
+): boolean {
+  const owner = processes.find(({pid}) => pid === execPid);
+  return owner === undefined || owner.parentPid === runtimePid;
+}
+
+/**
+ * The processes below one, of a snapshot of all.
+ *
+ * @param seen pids found in earlier snapshots; those found now are added. The children and the
+ *   sessions of a dead process are found by it.
+ */
+export function descendantsOf(
+  rootPid: number,
+  processes: readonly ProcessEntry[],
+  seen: Set<number>,
+): readonly ProcessEntry[] {
+  const found = new Set<ProcessEntry>();
+  let sizeBefore = -1;
+  while (found.size > sizeBefore) {
+    sizeBefore = found.size;
+    for (const process of processes) {
+      const {pid, parentPid, session} = process;
+      if (pid === rootPid || found.has(process)) continue;
+      if (parentPid !== rootPid && !seen.has(parentPid) && !seen.has(session)) continue;
+      found.add(process);
+      seen.add(pid);
+    }
+  }
+  return [...found];
+}
+
+async function readProcesses(): Promise<readonly ProcessEntry[]> {
+  const pids = (await readdir('/proc')).filter(name => /^[0-9]+$/.test(name));
+  const processes: ProcessEntry[] = [];
+  for (let start = 0; start < pids.length; start += READS_AT_ONCE) {
+    const read = await Promise.all(pids.slice(start, start + READS_AT_ONCE).map(readProcess));
+    for (const process of read) if (process !== undefined) processes.push(process);
+  }
+  return processes;
+}
+
+async function readProcess(pid: string): Promise<ProcessEntry | undefined> {
+  try {
+    return parseProcessStat(await readFile(`/proc/${pid}/stat`, 'latin1'));
+  } catch (error) {
+    if (isErrno(error, 'ENOENT') || isErrno(error, 'ESRCH')) return undefined; // ended meanwhile
+    throw error;
+  }
+}
+
+/** Reads a line of /proc/PID/stat; `undefined` when it is none. */
+export function parseProcessStat(line: string): ProcessEntry | undefined {
+  const nameEnd = line.lastIndexOf(')'); // the name in brackets may hold brackets and blanks
+  const pid = Number.parseInt(line, 10);
+  const fields = line.slice(nameEnd + 2).split(' '); // from the third field on: state, ppid, …
+  const [state, parentPid, , session] = fields;
+  const startTime = fields[19];
+  if (nameEnd < 0 || Number.isNaN(pid) || startTime === undefined) return undefined;
+  return {
+    pid,
+    startTime,
+    parentPid: Number(parentPid),
+    session: Number(session),
+    isZombie: state === 'Z' || state === 'X',
+  };
+}

@@ -1,0 +1,161 @@
+import {randomBytes} from 'node:crypto';
+import {closeSync} from 'node:fs';
+import {readFile, rm, writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import {setTimeout as sleep} from 'node:timers/promises';
+import {CodedError, isErrno, messageOf} from '#shared/errors';
+import type {RuntimeErrorCode} from '../errors.ts';
+import type {OciRuntime} from '../oci/oci-runtime.ts';
+import {runtimeEnvironment} from '../oci/runtime-environment.ts';
+import {hasRuntimeError, runtimeMessage} from '../oci/runtime-message.ts';
+import {type ChildProcess, spawnProcess} from '../process/spawn.ts';
+import {execProcessSpec} from './process-spec.ts';
+import {killExec} from './process-tree.ts';
+
+/** A running container, as far as exec needs it. */
+export interface ExecTarget {
+  readonly id: string;
+  /** Folder with config.json, on tmpfs; files of the exec live there while it runs. */
+  readonly bundle: string;
+}
+
+export interface StartExecOptions {
+  readonly runtime: OciRuntime;
+  readonly container: ExecTarget;
+  readonly command: readonly string[];
+  readonly terminal: boolean;
+  /** Standard streams of the process → descriptors here, which are closed by `startExec`. */
+  readonly fileDescriptors: Readonly<Record<number, number>>;
+}
+
+export interface RunningExec {
+  /**
+   * The process's exit code, 0–255, 128 + n for signal n. Resolves when the process has ended
+   * and all that it wrote is in the pipes; later, when something that it started in the
+   * background still has its output open.
+   *
+   * @throws CodedError ERR_OCI_RUNTIME_FAILED when the process could not be started
+   */
+  readonly exited: Promise<number>;
+  /** Hands a signal on to the process, e.g. SIGHUP or SIGWINCH. */
+  readonly signal: (signal: NodeJS.Signals) => void;
+  /** Kills the process and what it has started; resolves when it is gone. */
+  readonly kill: () => Promise<void>;
+}
+
+/** The runtime has this long to reap a killed process, or to begin one that can be killed. */
+const KILL_TIMEOUT_MS = 2_000;
+const KILL_LOOK_MS = 20;
+
+/**
+ * Runs a command in a running container with `<runtime> exec`, in the foreground: one process,
+ * whose exit code is the command's, with the pipes or the terminal of the caller.
+ */
+export async function startExec(options: StartExecOptions): Promise<RunningExec> {
+  const {runtime, container, fileDescriptors} = options;
+  const files = execFiles(container.bundle);
+  try {
+    const config = await readFile(join(container.bundle, 'config.json'), 'utf8');
+    await writeFile(files.spec, execProcessSpec(config, options), {mode: 0o600});
+    const child = spawnProcess({
+      command: [
+        runtime.path,
+        ...runtime.globalArguments,
+        `--log=${files.log}`,
+        ...['exec', '--process', files.spec, '--pid-file', files.pid, container.id],
+      ],
+      environment: runtimeEnvironment(),
+      fileDescriptors,
+      newSession: true,
+    });
+    return {
+      exited: exitOf(child, files, options).finally(async () => {
+        await removeFiles(files);
+      }),
+      signal: name => void child.kill(name),
+      kill: async () => {
+        await kill(child, files);
+      },
+    };
+  } catch (cause) {
+    await removeFiles(files);
+    if (isErrno(cause, 'ENOENT') && !isRuntimeMissing(cause, runtime)) throw notRunning(container);
+    throw execFailed(container, messageOf(cause), cause);
+  } finally {
+    for (const fd of new Set(Object.values(fileDescriptors))) closeSync(fd);
+  }
+}
+
+interface ExecFiles {
+  readonly spec: string;
+  readonly pid: string;
+  readonly log: string;
+}
+
+function execFiles(bundle: string): ExecFiles {
+  const base = join(bundle, `exec-${randomBytes(8).toString('hex')}`);
+  return {spec: `${base}.json`, pid: `${base}.pid`, log: `${base}.log`};
+}
+
+async function removeFiles(files: ExecFiles): Promise<void> {
+  const paths = [files.spec, files.pid, files.log];
+  await Promise.all(
+    paths.map(async path => {
+      await rm(path, {force: true});
+    }),
+  );
+}
+
+async function exitOf(
+  child: ChildProcess,
+  files: ExecFiles,
+  {container}: StartExecOptions,
+): Promise<number> {
+  const {exitCode} = await child.exited;
+  if (exitCode === 0) return exitCode;
+  // Any exit code may be the command's; only the log tells that it is the runtime's own.
+  const log = await readFile(files.log, 'utf8').catch(() => '');
+  if (hasRuntimeError(log)) throw execFailed(container, runtimeMessage(log));
+  return exitCode;
+}
+
+async function kill(child: ChildProcess, files: ExecFiles): Promise<void> {
+  const ended = new AbortController();
+  const gone = child.exited.then(() => {
+    ended.abort();
+  });
+  await Promise.resolve(); // an end that has come already aborts now
+  const deadlineMs = performance.now() + KILL_TIMEOUT_MS;
+  while (!ended.signal.aborted && performance.now() < deadlineMs) {
+    await killExec(child.pid, await readPid(files.pid));
+    await sleep(KILL_LOOK_MS, undefined, {signal: ended.signal}).catch(() => undefined);
+  }
+  child.kill('SIGKILL'); // it neither reaps nor begins a process: a beginning one dies with it
+  await gone;
+}
+
+async function readPid(path: string): Promise<number | undefined> {
+  const text = await readFile(path, 'utf8').catch(() => '');
+  return /^[1-9][0-9]{0,9}$/.test(text.trim()) ? Number(text) : undefined;
+}
+
+function isRuntimeMissing(error: unknown, runtime: OciRuntime): boolean {
+  return error instanceof Error && 'path' in error && error.path === runtime.path;
+}
+
+function notRunning({id, bundle}: ExecTarget): CodedError<RuntimeErrorCode> {
+  return new CodedError('ERR_CONTAINER_STATE', `container ${id} has no bundle in ${bundle}`, {
+    hint: 'ask for the container’s status',
+  });
+}
+
+function execFailed(
+  {id}: ExecTarget,
+  message: string,
+  cause?: unknown,
+): CodedError<RuntimeErrorCode> {
+  return new CodedError('ERR_OCI_RUNTIME_FAILED', `exec in container ${id}: ${message}`, {
+    hint: 'look whether the command exists in the image and its user may run it',
+    cause,
+  });
+}
