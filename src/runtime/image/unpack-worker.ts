@@ -1,0 +1,44 @@
+// The process that unpacks layers, beside the daemon: verifying and writing a layer keeps a core
+// busy for seconds, and its memory (some 100 MB) goes back to the system when the process ends.
+// It does one job after the other until its standard input ends, which it also does when the
+// daemon dies. A failed layer ends it: what is left of its bytes would be read as the next job.
+import {messageOf, isCoded, isErrno} from '#shared/errors';
+import {InputReader} from './input-reader.ts';
+import {settleLayer} from './settle-layer.ts';
+import type {RuntimeErrorCode} from '../errors.ts';
+import type {UnpackAnswer, UnpackFailure, UnpackJob} from './unpack-job.ts';
+import {unpackLayer} from './unpack-layer.ts';
+
+process.umask(0); // modes come from archives
+await run();
+
+async function run(): Promise<void> {
+  const input = new InputReader(process.stdin);
+  for (let line = await input.line(); line !== undefined; line = await input.line()) {
+    const answer = await answerTo(JSON.parse(line) as UnpackJob, input);
+    await new Promise(resolve => process.stdout.write(`${JSON.stringify(answer)}\n`, resolve));
+    if (answer.kind === 'failed') break;
+  }
+  process.exit();
+}
+
+async function answerTo(job: UnpackJob, input: InputReader): Promise<UnpackAnswer> {
+  try {
+    if (job.kind === 'settle') return settleLayer(job);
+    return await unpackLayer(job, input.bytes(job.sizeBytes));
+  } catch (error) {
+    return {kind: 'failed', failure: failureOf(error)};
+  }
+}
+
+function failureOf(error: unknown): UnpackFailure {
+  if (isCoded(error)) {
+    const code = error.code as RuntimeErrorCode; // the worker throws no others
+    return {code, message: error.message, hint: error.hint};
+  }
+  const message = `the layer cannot be written: ${messageOf(error)}`;
+  if (isErrno(error, 'ENOSPC') || isErrno(error, 'EDQUOT')) {
+    return {code: 'ERR_DISK_FULL', message, hint: 'remove images or enlarge the file system'};
+  }
+  return {message, hint: ''};
+}
