@@ -1,3 +1,4 @@
+import type {Host} from '../../src/provisioner/role/cluster.ts';
 import type {Role, RoleInput} from '../../src/provisioner/role/role.ts';
 import {type Resource, resourceId} from '../../src/provisioner/role/resource.ts';
 import {PAUSE_IMAGE} from '../../src/provisioner/role/images.ts';
@@ -7,20 +8,17 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   containerd: '/usr/local/bin/containerd',
   'containerd-shim-runc-v2': '/usr/local/bin/containerd-shim-runc-v2',
   ctr: '/usr/local/bin/ctr',
-  runc: '/usr/local/bin/runc',
-  'cni-bridge': '/opt/cni/bin/bridge',
-  'cni-flannel': '/opt/cni/bin/flannel',
-  'cni-host-local': '/opt/cni/bin/host-local',
-  'cni-loopback': '/opt/cni/bin/loopback',
-  'cni-portmap': '/opt/cni/bin/portmap',
 };
 
 const UNIT_FILE = '/etc/systemd/system/containerd.service';
 const CONFIG_FILE = '/etc/containerd/config.toml';
 
-/** The programs of the container runtime and its CNI plugins. */
+const isForContainerd = ({runtime}: Host): boolean => runtime === 'containerd';
+
+/** The programs of containerd itself. */
 export const containerdArtifactsRole: Role = {
   name: 'containerd-artifacts',
+  appliesTo: isForContainerd,
   artifacts: Object.keys(PROGRAMS),
   resources: ({artifact}) =>
     Object.entries(PROGRAMS).map(([name, path]) => ({
@@ -35,6 +33,7 @@ export const containerdArtifactsRole: Role = {
 /** containerd as a unit, with its configuration; every registry mirrored by the site's. */
 export const containerdRole: Role = {
   name: 'containerd',
+  appliesTo: isForContainerd,
   resources(input) {
     const files = [configuration(input), unitFile(input)];
     return [

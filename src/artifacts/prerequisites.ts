@@ -1,6 +1,7 @@
 import {readFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {CodedError} from '#shared/errors';
+import {lastLines} from '#shared/last-lines';
 import {hasCommand, run} from '#shared/local-process';
 import type {ArtifactsErrorCode} from './errors.ts';
 import {type OnProgress, reportWork} from './progress.ts';
@@ -9,7 +10,6 @@ const GO_HINT =
   'install Go from your distribution or https://go.dev/dl and put it into PATH, then run again';
 const APT_TIMEOUT_MS = 15 * 60_000;
 const APT_LOCK_SECONDS = 300;
-const LAST_LINES = 15;
 
 /**
  * The version of the Go compiler in PATH, e.g. `go1.26.8`.
@@ -69,11 +69,6 @@ export async function ensureAptPackages(
     if (exitCode === 0) return;
     throw packagesMissing(missing, `see what apt says: ${lastLines(stderr)}`);
   });
-}
-
-/** The last lines of a program's output that say something, for a message. */
-export function lastLines(output: string, count = LAST_LINES): string {
-  return output.trim().split('\n').slice(-count).join('\n');
 }
 
 async function missingPackages(

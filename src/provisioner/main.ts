@@ -4,12 +4,11 @@ import {rolesByPhase} from '#roles';
 import type {ArtifactProgress, OnProgress} from '#artifacts/progress';
 import {imagesFor} from '#artifacts/images/image-catalogue';
 import {machineArch} from '#artifacts/sources/packages';
+import {assembleArchive} from '#artifacts/images/archive';
 import {missingImages} from '#artifacts/images/push';
 import {type ArtifactStore, openArtifactStore} from '#artifacts/store';
-import {CodedError} from '#shared/errors';
 import type {ActionOptions, Artifacts, Environment} from './actions/environment.ts';
 import type {Emit} from './engine/events.ts';
-import type {ProvisionerErrorCode} from './errors.ts';
 import type {Cluster} from './role/cluster.ts';
 import {loadTemplates} from './template/templates.ts';
 import {createSshConnect} from './transport/ssh.ts';
@@ -88,12 +87,9 @@ async function openArtifacts(
     },
     missingImages: async references => {
       const {registryUrl} = cluster;
-      if (registryUrl !== undefined) return missingImages({registryUrl, references, signal});
-      throw new CodedError<ProvisionerErrorCode>(
-        'ERR_REGISTRY_REQUIRED',
-        `images that are made from packages have to come from a registry, and none is named`,
-        {hint: 'set spec.registry.url and run "provision images push --registry URL"'},
-      );
+      if (registryUrl === undefined) return [];
+      return await missingImages({registryUrl, references, signal});
     },
+    imageArchive: references => assembleArchive({store, references, signal}),
   };
 }

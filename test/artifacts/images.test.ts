@@ -3,6 +3,7 @@ import {join} from 'node:path';
 import {Readable} from 'node:stream';
 import {buffer} from 'node:stream/consumers';
 import {zstdDecompressSync} from 'node:zlib';
+import {assembleArchive} from '#artifacts/images/archive';
 import {type AssembledImage, assembleImage} from '#artifacts/images/assemble';
 import {imageCatalogue, imagesFor} from '#artifacts/images/image-catalogue';
 import {missingImages, pushImages} from '#artifacts/images/push';
@@ -189,3 +190,38 @@ async function blobBytes({blobs}: AssembledImage, digest: string): Promise<Buffe
     ? await readFile(content)
     : await buffer(Readable.from([content]));
 }
+
+test('an archive of images is an OCI layout under their full names, of the size it announces', async t => {
+  await using folder = await temporaryFolder();
+  const store = await openFakeStore(folder.path, fakeSource());
+  const {proof, flannel} = imageCatalogue;
+  const references = [proof.reference, flannel.reference];
+  const archive = await assembleArchive({store, references, signal});
+  const bytes = await buffer(archive.open());
+  t.is(bytes.length, archive.sizeBytes);
+  t.deepEqual(await buffer(archive.open()), bytes, 'it can be sent to several hosts');
+  const read = async (path: string) => {
+    const argv = ['tar', '--extract', '--to-stdout', '--file=-', path];
+    return (await run(argv, {signal, input: bytes})).stdout;
+  };
+  t.deepEqual(JSON.parse(await read('oci-layout')), {imageLayoutVersion: '1.0.0'});
+  const index = JSON.parse(await read('index.json')) as {
+    manifests: {digest: string; annotations: Record<string, string>}[];
+  };
+  const name = 'org.opencontainers.image.ref.name';
+  t.deepEqual(index.manifests.map(({annotations}) => annotations[name]), references); // prettier-ignore
+  for (const {digest} of index.manifests) {
+    const manifest = await read(`blobs/${digest.replace(':', '/')}`);
+    t.is<string, string>(digestOfBytes(manifest), digest);
+    const {layers = []} = parseManifest(manifest, '') as {layers?: {digest: string}[]};
+    t.true(layers.length > 0);
+    for (const layer of layers) {
+      const path = `blobs/${layer.digest.replace(':', '/')}`;
+      const {stdout} = await run(['tar', '--list', '--file=-', path], {signal, input: bytes});
+      t.is(stdout.trim(), path);
+    }
+  }
+  await t.throwsAsync(assembleArchive({store, references: ['example.org/x:1'], signal}), {
+    code: 'ERR_ARTIFACT_VERSION_UNKNOWN',
+  });
+});

@@ -156,3 +156,17 @@ test('a failing job frees its place', async t => {
   );
   t.is(await queue.run(options, () => Promise.resolve(1)), 1);
 });
+
+test('a program of this checkout is recorded as it is now', async t => {
+  await using folder = await temporaryFolder();
+  const path = join(folder.path, 'lock.yaml');
+  const lock = await LockFile.open(path, 'packages');
+  await lock.admitArtifact(runc);
+  const own = {...runc, name: 'slipway-cri', version: '0.1.0'};
+  await lock.recordArtifact(own);
+  const next = {...own, version: '0.2.0', sha256: 'b'.repeat(64)};
+  await lock.recordArtifact(next);
+  const again = await LockFile.open(path, 'packages');
+  t.deepEqual(again.artifact('slipway-cri', 'amd64'), next);
+  t.deepEqual(again.artifact('runc', 'amd64'), runc);
+});

@@ -246,6 +246,18 @@ test('a program that needs what hosts lack is refused', t => {
   t.is(unmetNeeds({libraries: [], glibc: undefined}, {libraries: [], glibcMax: '2.34'}), undefined);
 });
 
+test('the versions of our own program and of Node are those of package.json', async t => {
+  const text = await readFile(join(goFolder, '../../../package.json'), 'utf8');
+  const {version, optionalDependencies} = JSON.parse(text) as {
+    version: string;
+    optionalDependencies: Record<string, string>;
+  };
+  t.is(componentOf('slipway-cri').version, version);
+  const {version: node, recipe} = componentOf('node');
+  if (recipe.kind !== 'npm') return void t.fail();
+  for (const name of Object.values(recipe.packages)) t.is(node, `v${optionalDependencies[name]}`);
+});
+
 test('a program of npm is that of this architecture and of the version that the catalogue says', async t => {
   await using folder = await temporaryFolder();
   const component = componentOf('node');

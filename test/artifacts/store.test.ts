@@ -68,6 +68,17 @@ test('what is locked and in the cache is used without asking the source', async 
   t.deepEqual(await (await openFakeStore(folder.path, source)).artifact('etcd'), first);
 });
 
+test('a program of this checkout is made anew when its sources change, whatever is locked', async t => {
+  await using folder = await temporaryFolder();
+  const first = await (await openFakeStore(folder.path, fakeSource())).artifact('slipway-cri');
+  const source = fakeSource({key: () => 'changed', content: () => 'another text'});
+  const second = await (await openFakeStore(folder.path, source)).artifact('slipway-cri');
+  t.deepEqual(source.made, ['slipway-cri']);
+  t.not(second.sha256, first.sha256);
+  const text = await readFile(join(folder.path, 'cluster.lock.yaml'), 'utf8');
+  t.true(text.includes(second.sha256) && !text.includes(first.sha256));
+});
+
 test('other bytes than the locked ones are refused', async t => {
   await using folder = await temporaryFolder();
   const {path} = await (await openFakeStore(folder.path, fakeSource())).artifact('runc');

@@ -4,6 +4,7 @@ import {sha256Hex} from '#shared/digest';
 import {rolesByPhase} from '#roles';
 import type {Cluster, Host} from '#provisioner/role/cluster';
 import {type Resource, resourceId} from '#provisioner/role/resource';
+import {isFor} from '#provisioner/role/role';
 import {loadTemplates} from '#provisioner/template/templates';
 import {aCluster, aHost} from '#test/a-cluster';
 import {isGolden} from '#test/golden';
@@ -28,19 +29,24 @@ const cluster = aCluster({
   },
 });
 const [h1 = aHost('h1'), h2 = aHost('h2')] = cluster.hosts;
+const ours = {...h2, runtime: 'slipway' as const};
 
 function resourcesOf(of: Cluster, host: Host, isMember = false): readonly Resource[] {
-  return roles.flatMap(role =>
-    role.resources({cluster: of, host, facts: someFacts(), isMember, artifact, render}),
-  );
+  return roles
+    .filter(role => isFor(role, host))
+    .flatMap(role =>
+      role.resources({cluster: of, host, facts: someFacts(), isMember, artifact, render}),
+    );
 }
 
 /** Resources as a person reads them: contents as lines, modes as octal numbers. */
 function describe(of: Cluster, host: Host): string {
   const phases = Object.entries(rolesByPhase).map(([phase, own]) => {
-    const resources = own.flatMap(role =>
-      role.resources({cluster: of, host, facts: someFacts(), isMember: false, artifact, render}),
-    );
+    const resources = own
+      .filter(role => isFor(role, host))
+      .flatMap(role =>
+        role.resources({cluster: of, host, facts: someFacts(), isMember: false, artifact, render}),
+      );
     return `## ${phase}\n${resources.map(describeOne).join('')}`;
   });
   return phases.join('\n');
@@ -65,6 +71,7 @@ function describeOne(resource: Resource): string {
 for (const [name, host] of [
   ['control-plane', h1],
   ['worker', h2],
+  ['slipway-worker', ours],
 ] as const) {
   test(`what a ${name} must have is as in the golden file`, t => {
     isGolden(t, describe(cluster, host), new URL(`golden/${name}.txt`, import.meta.url));
@@ -104,8 +111,10 @@ test('without a repository and a registry of its own a cluster writes no file fo
     registryUrl: undefined,
     os: {sysctls: {}, packageRepository: undefined},
   };
-  const paths = resourcesOf(bare, h2).map(resourceId).join('\n');
-  t.notRegex(paths, /apt|certs\.d/);
+  for (const host of [h2, ours]) {
+    const paths = resourcesOf(bare, host).map(resourceId).join('\n');
+    t.notRegex(paths, /apt|certs\.d|registries/);
+  }
 });
 
 test('an endpoint that is an address needs no name in /etc/hosts', t => {
@@ -165,4 +174,47 @@ test('a kubelet runs where kubeadm has ended well, and is left to kubeadm elsewh
   t.like(kubelet(true), {running: 'yes'});
   // A run that died in kubeadm has left kubelet.conf, and not always what a kubelet needs.
   t.like(kubelet(false), {running: 'unmanaged'});
+});
+
+test('a host has one runtime: no program, file or unit of the other', t => {
+  const ids = (host: Host) => resourcesOf(cluster, host).map(resourceId).join('\n');
+  t.notRegex(ids(h2), /slipway-cri|conmon|crun|glib/);
+  t.notRegex(ids(ours), /containerd/);
+  t.regex(ids(ours), /^unit:slipway-cri\.service$/m);
+});
+
+test('the kubelet talks to the runtime of its host, and starts after it', t => {
+  for (const [host, socket, unit] of [
+    [h2, 'unix:///run/containerd/containerd.sock', 'containerd.service'],
+    [ours, 'unix:///run/slipway/cri.sock', 'slipway-cri.service'],
+  ] as const) {
+    const text = (path: string) =>
+      resourcesOf(cluster, host).flatMap(each =>
+        each.kind === 'file' && each.path.endsWith(path) ? [each.content] : [],
+      )[0] ?? '';
+    t.true(text('10-slipway.conf').includes(`containerRuntimeEndpoint: ${socket}\n`));
+    t.regex(text('kubelet.service'), new RegExp(`^After=.* ${unit.replace('.', '\\.')}$`, 'm'));
+  }
+});
+
+test('GLib is asked for by the name that the distribution has for it', t => {
+  const nameOn = (id: string, version: string) => {
+    const facts = someFacts({os: {id, idLike: [], version}});
+    const input = {cluster, host: ours, facts, isMember: false, artifact, render};
+    const all = roles.filter(role => isFor(role, ours)).flatMap(role => role.resources(input));
+    return all.map(resourceId).find(name => name.startsWith('package:libglib'));
+  };
+  t.is(nameOn('debian', '12'), 'package:libglib2.0-0');
+  t.is(nameOn('ubuntu', '22.04'), 'package:libglib2.0-0');
+  t.is(nameOn('debian', '13'), 'package:libglib2.0-0t64');
+  t.is(nameOn('ubuntu', '24.04'), 'package:libglib2.0-0t64');
+  t.is(nameOn('debian', ''), 'package:libglib2.0-0t64', 'testing and unstable have no number');
+});
+
+test('a changed program of the daemon restarts it, one that it starts does not', t => {
+  const unit = resourcesOf(cluster, ours).find(each => each.kind === 'unit');
+  const restartOn = unit?.kind === 'unit' ? unit.restartOn.join('\n') : '';
+  t.regex(restartOn, /slipway-cri\.mjs/);
+  t.regex(restartOn, /bin\/node/);
+  t.notRegex(restartOn, /conmon|catatonit|crun|runc/);
 });

@@ -1,5 +1,6 @@
 /** An environment without a network: hosts that answer with canned facts and hold nothing yet. */
 import {createHash} from 'node:crypto';
+import {Readable} from 'node:stream';
 import type {Artifact, ArtifactName} from '#artifacts/artifact';
 import {CodedError} from '#shared/errors';
 import type {ActionOptions, Environment} from '#provisioner/actions/environment';
@@ -69,13 +70,14 @@ export function aSite(given: SiteOptions = {}): Site {
         images: {
           controlPlane: ['registry.k8s.io/kube-apiserver:v1.36.3'],
           everyNode: ['registry.k8s.io/pause:3.10.2'],
-          addons: ['registry.k8s.io/coredns:v1'],
+          addons: ['registry.k8s.io/coredns:v1', 'proof:v1'],
           flannel: 'ghcr.io/flannel:v1',
           coredns: 'registry.k8s.io/coredns:v1',
           proof: 'proof:v1',
         },
         missingImages: references =>
           Promise.resolve(references.filter(each => given.missingImages?.includes(each))),
+        imageArchive: () => Promise.resolve({sizeBytes: 3, open: () => Readable.from(['tar'])}),
       }),
     render: given.render ?? (name => `# ${name}\n`),
     artifactsArch: 'amd64',

@@ -127,3 +127,23 @@ export function imagesFor({kubernetesVersion}: {kubernetesVersion: string}): Clu
   const controlPlane = [apiserver, controllerManager, scheduler, etcd, ...worker];
   return {byRole, worker, controlPlane, all: controlPlane};
 }
+
+/**
+ * What these references are made of; all of the catalogue without any.
+ *
+ * @throws CodedError ERR_ARTIFACT_VERSION_UNKNOWN for an image that we do not make
+ */
+export function selectImages(
+  references: readonly string[] | undefined,
+): readonly ImageSpecification[] {
+  const all = Object.values(imageCatalogue);
+  return (references ?? all.map(({reference}) => reference)).map(wanted => {
+    const found = all.find(({reference}) => reference === wanted);
+    if (found !== undefined) return found;
+    throw new CodedError<ArtifactsErrorCode>(
+      'ERR_ARTIFACT_VERSION_UNKNOWN',
+      `the catalogue has no image ${wanted}`,
+      {hint: `choose of: ${all.map(({reference}) => reference).join(', ')}`},
+    );
+  });
+}

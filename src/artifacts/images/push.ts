@@ -1,14 +1,12 @@
-import {CodedError} from '#shared/errors';
 import {mediaTypes} from '#shared/oci/manifest';
 import {manifestName, parseReference} from '#shared/oci/reference';
 import {type Credentials} from '#shared/oci/registry-login';
 import {RegistryClient} from '#shared/oci/registry-client';
 import type {ImageReferenceAndDigest} from '../artifact.ts';
-import type {ArtifactsErrorCode} from '../errors.ts';
 import {type OnProgress, reportWork} from '../progress.ts';
 import type {ArtifactStore} from '../store.ts';
 import {type AssembledImage, assembleImage} from './assemble.ts';
-import {type ImageSpecification, imageCatalogue} from './image-catalogue.ts';
+import {selectImages} from './image-catalogue.ts';
 import type {Compression} from './layer.ts';
 
 export interface PushOptions {
@@ -40,7 +38,7 @@ export async function pushImages(
   const {registryUrl, store, references, compression = 'zstd', credentials, signal} = options;
   const {onProgress = () => undefined} = options;
   const client = new RegistryClient({url: registryUrl, ...(credentials && {credentials})});
-  const specifications = select(references);
+  const specifications = selectImages(references);
   return await mapLimited(specifications, PUSHES_AT_ONCE_MAX, async specification => {
     const image = await assembleImage(specification, {store, compression, signal});
     const {reference, digest} = image;
@@ -95,19 +93,6 @@ async function push(
   }
   const document = {text: manifest, mediaType: mediaTypes.manifest};
   await client.putManifest({repository, name}, document, signal);
-}
-
-function select(references: readonly string[] | undefined): readonly ImageSpecification[] {
-  const all = Object.values(imageCatalogue);
-  return (references ?? all.map(({reference}) => reference)).map(wanted => {
-    const found = all.find(({reference}) => reference === wanted);
-    if (found !== undefined) return found;
-    throw new CodedError<ArtifactsErrorCode>(
-      'ERR_ARTIFACT_VERSION_UNKNOWN',
-      `the catalogue has no image ${wanted}`,
-      {hint: `choose of: ${all.map(({reference}) => reference).join(', ')}`},
-    );
-  });
 }
 
 /** Like Promise.all over `map`, with at most so many at the same time; the first failure ends it. */

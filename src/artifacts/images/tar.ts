@@ -42,6 +42,14 @@ export async function* tarStream(entries: readonly TarEntry[]): AsyncGenerator<U
   yield new Uint8Array(2 * BLOCK_BYTES);
 }
 
+/** The length of {@link tarStream}'s archive of these entries. */
+export function tarSizeBytes(entries: readonly TarEntry[]): number {
+  const blocks = withParents(entries).map(entry =>
+    entry.kind === 'file' ? 1 + Math.ceil(entry.sizeBytes / BLOCK_BYTES) : 1,
+  );
+  return blocks.reduce((sum, count) => sum + count, 2) * BLOCK_BYTES;
+}
+
 function withParents(entries: readonly TarEntry[]): readonly TarEntry[] {
   const byPath = new Map<string, TarEntry>();
   for (const {path} of entries) {

@@ -1,9 +1,10 @@
 import {join} from 'node:path';
 import {CodedError} from '#shared/errors';
+import {lastLines} from '#shared/last-lines';
 import {run} from '#shared/local-process';
 import type {CRecipe, Component, FileName} from '../catalogue.ts';
 import type {ArtifactsErrorCode} from '../errors.ts';
-import {ensureAptPackages, lastLines} from '../prerequisites.ts';
+import {ensureAptPackages} from '../prerequisites.ts';
 import type {SourceOptions} from './source.ts';
 
 const FLAGS = ['-std=gnu11', '-Os', '-Wall', '-Wextra', '-Werror', '-static', '-s'];

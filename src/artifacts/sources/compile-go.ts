@@ -1,11 +1,12 @@
 import {mkdir} from 'node:fs/promises';
 import {join} from 'node:path';
 import {CodedError} from '#shared/errors';
+import {lastLines} from '#shared/last-lines';
 import {run} from '#shared/local-process';
 import type {Arch} from '../artifact.ts';
 import type {Component, FileName, GoRecipe} from '../catalogue.ts';
 import type {ArtifactsErrorCode} from '../errors.ts';
-import {ensureAptPackages, lastLines} from '../prerequisites.ts';
+import {ensureAptPackages} from '../prerequisites.ts';
 import type {SourceOptions} from './source.ts';
 
 /** What `go build` is given; part of the recipe's key. */

@@ -3,11 +3,12 @@ import {lstat, mkdir, readdir, readlink} from 'node:fs/promises';
 import {join} from 'node:path';
 import {pipeline} from 'node:stream/promises';
 import {CodedError} from '#shared/errors';
+import {lastLines} from '#shared/last-lines';
 import {hasCommand, run} from '#shared/local-process';
 import type {Component, DebianRecipe, FileName} from '../catalogue.ts';
 import type {ArtifactsErrorCode} from '../errors.ts';
 import {type TarEntry, tarStream} from '../images/tar.ts';
-import {ensureAptPackages, lastLines} from '../prerequisites.ts';
+import {ensureAptPackages} from '../prerequisites.ts';
 import type {SourceOptions} from './source.ts';
 
 const EXTRACT_TIMEOUT_MS = 10 * 60_000;

@@ -1,4 +1,4 @@
-import {readdir, readFile} from 'node:fs/promises';
+import {readFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {CodedError} from '#shared/errors';
 import {digestOf, sha256Hex} from '#shared/digest';
@@ -6,6 +6,7 @@ import type {Arch} from '../artifact.ts';
 import {type Component, catalogue} from '../catalogue.ts';
 import type {ArtifactsErrorCode} from '../errors.ts';
 import {goVersion} from '../prerequisites.ts';
+import {buildOwn, digestFolder, digestSources} from './build-own.ts';
 import {compileC} from './compile-c.ts';
 import {compileGo, goSettings} from './compile-go.ts';
 import {takeDebianPrograms} from './debian-programs.ts';
@@ -20,7 +21,8 @@ const GO_FOLDER = join(ARTIFACTS_FOLDER, 'go');
 
 /**
  * What a company's package proxies can give: Go modules compiled here from committed go.mod and
- * go.sum, files of Debian packages, programs of npm packages, and one C program of ours.
+ * go.sum, files of Debian packages, programs of npm packages, one C program
+ * and the programs of ours.
  */
 export function openPackagesSource(options: SourceOptions): ArtifactSource {
   const {arch, signal} = options;
@@ -42,6 +44,10 @@ export function openPackagesSource(options: SourceOptions): ArtifactSource {
           refuseForeignArch(name, arch, true);
           const source = sha256Hex(await readFile(join(ARTIFACTS_FOLDER, recipe.source)));
           return digestOf({...common, source});
+        }
+        case 'own': {
+          refuseForeignArch(name, arch, true); // koffi's native part is this machine's
+          return digestOf({...common, sources: await digestSources(recipe.sources)});
         }
         case 'debian':
         case 'debian-programs':
@@ -67,6 +73,8 @@ export function openPackagesSource(options: SourceOptions): ArtifactSource {
           return await takeDebianPrograms({component, recipe, folder}, options);
         case 'npm':
           return await takeNpmProgram({component, recipe, folder}, arch);
+        case 'own':
+          return await buildOwn({component, recipe, folder}, options);
         default:
           return recipe satisfies never;
       }
@@ -96,15 +104,4 @@ function refuseForeignArch(component: Component['name'], arch: Arch, needsC: boo
 
 function goModules(): readonly string[] {
   return catalogue.filter(({recipe}) => recipe.kind === 'go').map(({name}) => name);
-}
-
-/** Path → digest of every file of a folder. */
-async function digestFolder(folder: string): Promise<Readonly<Record<string, string>>> {
-  const entries = await readdir(folder, {recursive: true, withFileTypes: true});
-  const files = entries.filter(entry => entry.isFile());
-  const digests = files.map(async ({parentPath, name}): Promise<readonly [string, string]> => {
-    const path = join(parentPath, name);
-    return [path.slice(folder.length + 1), sha256Hex(await readFile(path))];
-  });
-  return Object.fromEntries(await Promise.all(digests));
 }

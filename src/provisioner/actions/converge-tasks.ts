@@ -2,8 +2,10 @@ import type {Task, TaskContext} from '../engine/graph.ts';
 import {applyAddon} from '../phases/apply-addon.ts';
 import {applyResources} from '../phases/apply-resources.ts';
 import {allowToken, revokeToken} from '../phases/bootstrap-token.ts';
+import {checkPrograms, smokeTest} from '../phases/check-runtime.ts';
 import {kubeadmInit} from '../phases/kubeadm-init.ts';
 import {kubeadmJoin} from '../phases/kubeadm-join.ts';
+import {loadImages} from '../phases/load-images.ts';
 import {applyNodeSettings} from '../phases/node-settings.ts';
 import {pullImages} from '../phases/pull-images.ts';
 import type {ClusterSession, HostSession} from '../phases/session.ts';
@@ -23,9 +25,9 @@ interface TaskHooks {
  * another. Workers prepare while the control plane initialises.
  *
  * ```
- * os ──────────────┐
- * runtime-artifacts┴─ runtime ─ images ──────┬─ init (first) ─ network-addon ─┐
- *        └─ kubernetes-artifacts ─ kubelet ──┴──────┴─ join (workers) ────────┴─ verify
+ * os ───────────────┐
+ * runtime-artifacts ┴ programs ─ runtime ─ images ─ smoke ┬ init (first) ─ network-addon ┐
+ *        └─ kubernetes-artifacts ─ kubelet ───────────────┴────┴─ join (workers) ────────┴ verify
  * ```
  */
 export function convergeTasks(
@@ -64,14 +66,37 @@ function preparation(session: ClusterSession, plan: ClusterPlan, host: HostSessi
     host: name,
     after: after.map(other => `${other}@${name}`),
     idle: references.length === 0,
-    run: async context => await pullImages(host, references, context),
+    run: async context => {
+      if (session.cluster.registryUrl !== undefined) {
+        return await pullImages(host, references, context);
+      }
+      const archive = await plan.artifacts.imageArchive(references);
+      return await loadImages(host, {references, archive}, context);
+    },
   });
+  const changes = (phase: string) =>
+    plan.hostPlans.get(name)?.phases.find(each => each.phase === phase)?.changes.length ?? 0;
+  const image = plan.artifacts.images.proof;
   return [
     resources('os', []),
     resources('runtime-artifacts', []),
-    resources('runtime', ['os', 'runtime-artifacts']),
+    {
+      phase: 'programs',
+      host: name,
+      after: [`os@${name}`, `runtime-artifacts@${name}`],
+      idle: host.host.runtime !== 'slipway' || changes('runtime-artifacts') === 0,
+      run: async () => await checkPrograms(host),
+    },
+    resources('runtime', ['programs']),
     images('images', actions?.images ?? [], ['runtime']),
-    images('addon-images', actions?.addonImages ?? [], ['images']),
+    {
+      phase: 'smoke',
+      host: name,
+      after: [`images@${name}`],
+      idle: actions?.smoke !== true,
+      run: async context => await smokeTest(host, {image}, context),
+    },
+    images('addon-images', actions?.addonImages ?? [], ['smoke']),
     resources('kubernetes-artifacts', ['runtime-artifacts']),
     resources('kubelet', ['os', 'runtime', 'kubernetes-artifacts']),
     resources(REMOVAL_PHASE, ['kubelet']),
@@ -89,7 +114,7 @@ function membership(session: ClusterSession, plan: ClusterPlan, host: HostSessio
     idle: boolean,
     run: (context: TaskContext) => Promise<number>,
   ): Task => ({phase, host: name, after, idle, run});
-  const prepared = [`kubelet@${name}`, `images@${name}`];
+  const prepared = [`kubelet@${name}`, `smoke@${name}`];
   const member = isFirst
     ? task('init', prepared, actions?.init !== true, each => kubeadmInit(session, host, each))
     : task('join', [...prepared, 'join-token'], actions?.join !== true, each =>

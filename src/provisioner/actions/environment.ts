@@ -3,7 +3,7 @@ import type {Emit} from '../engine/events.ts';
 import type {Role} from '../role/role.ts';
 import type {Cluster} from '../role/cluster.ts';
 import type {Render} from '../template/templates.ts';
-import type {Connect} from '../transport/connection.ts';
+import type {Connect, Payload} from '../transport/connection.ts';
 
 /** What an action needs from outside; put together in main.ts. */
 export interface Environment {
@@ -41,8 +41,10 @@ export interface ActionOptions {
 export interface Artifacts {
   readonly artifact: (name: ArtifactName) => Promise<Artifact>;
   readonly images: ClusterImages;
-  /** References that the site's registry does not have. */
+  /** References that the site's registry does not have; none without one. */
   readonly missingImages: (references: readonly string[]) => Promise<readonly string[]>;
+  /** These images as one OCI archive, made here: for sites without a registry. */
+  readonly imageArchive: (references: readonly string[]) => Promise<Payload>;
 }
 
 /** References by what needs them. */

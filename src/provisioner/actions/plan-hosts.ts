@@ -4,15 +4,20 @@ import {planHost, type HostPlan} from '../plan/host-plan.ts';
 import {runScript} from '../phases/run-script.ts';
 import type {HostSession} from '../phases/session.ts';
 import {parseProbe, probeScript} from '../resources/probe.ts';
-import type {ArtifactFact} from '../role/role.ts';
+import {type ArtifactFact, isFor} from '../role/role.ts';
 import type {Artifacts, Environment} from './environment.ts';
 
-/** Names of all artifacts that roles ask for. */
-export const artifactNames = ({rolesByPhase}: Pick<Environment, 'rolesByPhase'>) =>
+/** Names of all artifacts that the roles of this cluster's hosts ask for. */
+const artifactNames = ({
+  cluster,
+  rolesByPhase,
+}: Pick<Environment, 'cluster' | 'rolesByPhase'>): readonly ArtifactName[] => {
+  const roles = Object.values(rolesByPhase)
+    .flat()
+    .filter(role => cluster.hosts.some(host => isFor(role, host)));
   // Roles name entries of the catalogue; one that is not there fails when it is resolved.
-  Object.values(rolesByPhase).flatMap(roles =>
-    roles.flatMap(role => role.artifacts ?? []),
-  ) as readonly ArtifactName[];
+  return [...new Set(roles.flatMap(role => role.artifacts ?? []))] as readonly ArtifactName[];
+};
 
 /** Version and digest of every artifact that a role may ask for; builds what is not there yet. */
 export async function resolveArtifacts(
@@ -40,7 +45,7 @@ export async function planOneHost(
   const input = {cluster, host, facts, isMember: isMember(state), artifact, render};
   const desired = Object.entries(rolesByPhase).map(([phase, roles]) => ({
     phase,
-    resources: roles.flatMap(role => role.resources(input)),
+    resources: roles.filter(role => isFor(role, host)).flatMap(role => role.resources(input)),
   }));
   const all = desired.flatMap(({resources}) => resources);
   const script = probeScript(all, {state, bootId: facts.bootId, deep: options.deep});

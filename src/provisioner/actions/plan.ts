@@ -4,7 +4,7 @@ import type {PlannedHost} from '../engine/events.ts';
 import type {ProvisionerErrorCode} from '../errors.ts';
 import {
   addonAction,
-  checkInitKeys,
+  changedKeys,
   describeHostActions,
   isMember,
   type PlannedHostInput,
@@ -56,7 +56,7 @@ export async function planCluster(
   throwProblems([...open.errors, ...checkHosts(inputs)]);
   const first = electFirst(open.hosts.map(each => ({...each, state: each.record.state})));
   if (first === undefined) throw new TypeError('the configuration has no control plane');
-  checkInitKeys(cluster, first);
+  throwProblems(inputs.flatMap(each => changedKeys(cluster, each)));
   checkReach(first, selected);
   const artifacts = await environment.artifacts();
   const artifact = await resolveArtifacts(environment, artifacts);

@@ -1,6 +1,5 @@
-import {quote} from '#shared/quote';
 import {runGraph, type Task, type TaskContext} from '../engine/graph.ts';
-import {emptyHostState, HOST_STATE_PATH, type HostState, isOurs} from '../host-state/host-state.ts';
+import {emptyHostState, type HostState} from '../host-state/host-state.ts';
 import {runScript} from '../phases/run-script.ts';
 import {undoKubeadm} from '../phases/run-kubeadm.ts';
 import type {HostSession} from '../phases/session.ts';
@@ -13,6 +12,7 @@ import {throwProblems} from '../problems-error.ts';
 import type {Environment} from './environment.ts';
 import {interrupted, type Outcome, outcomeOf} from './outcome.ts';
 import {openHosts, type OpenHost} from './open-hosts.ts';
+import {remainsScript, stopPodsScript} from './reset-script.ts';
 import {selectHosts} from './select-hosts.ts';
 
 /** The sources file that the os role writes. */
@@ -84,7 +84,9 @@ async function resetHost(host: HostSession, {signal, progress}: TaskContext): Pr
     tried: 'remove what we made',
     hint: `mend what it names on ${host.host.name}, then run "provision reset" again`,
   };
-  for (const {script} of applySteps(changes, plan.input)) {
+  const stop = stopPodsScript(state);
+  const scripts = applySteps(changes, plan.input).map(({script}) => script);
+  for (const script of [...(stop === '' ? [] : [stop]), ...scripts]) {
     await runScript(connection, script, {timeoutMs: REMOVE_TIMEOUT_MS, failure});
   }
   // Without our repository in its sources, apt drops the lists that it fetched from it.
@@ -104,46 +106,3 @@ const withPendingMembership = (state: HostState): HostState => ({
       .map(([name, action]) => [name, {...action, status: 'pending' as const}]),
   ),
 });
-
-/** Directories that our programs fill while they run, by the resource that shows they ran. */
-const REMAINS: Readonly<Record<string, readonly string[]>> = {
-  'unit:containerd.service': [
-    '/etc/cni',
-    '/etc/containerd',
-    '/opt/cni',
-    '/opt/containerd',
-    '/run/containerd',
-    '/var/lib/containerd',
-  ],
-  'unit:kubelet.service': ['/etc/kubernetes', '/var/log/containers', '/var/log/pods'],
-};
-
-/**
- * Takes away what programs made for themselves. A directory that held something before the first
- * change (`state.before`) is somebody's: it stays, and goes only if it is empty now.
- */
-function remainsScript(state: HostState): string {
-  const ran = Object.keys(REMAINS).filter(id => isOurs(state, id));
-  const directories = ran.flatMap(id => REMAINS[id] ?? []);
-  const before = new Set(state.before ?? []);
-  const [foreign, own] = [
-    directories.filter(path => before.has(path)),
-    directories.filter(path => !before.has(path)),
-  ];
-  return [
-    'export LC_ALL=C',
-    ...(ran.includes('unit:containerd.service') ? [STOP_SHIMS] : []),
-    ...(own.length > 0 ? [`rm -rf --one-file-system -- ${quote(own)}`] : []),
-    ...foreign.map(path => `rmdir -- ${quote([path])} 2>/dev/null`),
-    'systemctl daemon-reload',
-    'systemctl reset-failed containerd.service kubelet.service 2>/dev/null',
-    `rm -f ${HOST_STATE_PATH} /var/lib/slipway/packages-before`,
-    'rmdir /var/lib/slipway 2>/dev/null',
-    ':',
-  ].join('\n');
-}
-
-const STOP_SHIMS = `
-ps -eo pid=,args= | sed -n 's#^ *\\([0-9]*\\) /usr/local/bin/containerd-shim-runc-v2 .*#\\1#p' | while read -r pid; do kill -9 "$pid" 2>/dev/null || :; done
-grep -oE ' (/run/containerd|/var/lib/containerd)/[^ ]*' /proc/mounts | sort -r | while read -r m; do umount -l "$m" 2>/dev/null || :; done
-`.trim();

@@ -5,6 +5,8 @@ import {readClusterState} from '../proof/read-only-proof.ts';
 import type {ProofResult} from '../proof/proof-result.ts';
 import type {Environment} from './environment.ts';
 import {openHosts, type OpenHost} from './open-hosts.ts';
+import type {RuntimeName} from '../role/cluster.ts';
+import {runtimes} from '../role/runtimes.ts';
 import {planOneHost, resolveArtifacts} from './plan-hosts.ts';
 import {openKubernetes} from './verify.ts';
 
@@ -13,7 +15,7 @@ export interface HostStatus {
   readonly host: string;
   /** `ok`, or the code of what keeps us out. */
   readonly ssh: string;
-  readonly runtime: string; // e.g. `active 2.4.2`
+  readonly runtime: string; // e.g. `slipway active 0.1.0`
   readonly kubelet: string; // e.g. `active v1.36.3`
   readonly ready: string; // `yes`, `no`, or `-` when the API did not say
   /** The first certificate to end, as `2027-11-22`; `-` without any. */
@@ -68,17 +70,23 @@ async function readApi(environment: Environment, open: Parameters<typeof openKub
   }
 }
 
-const HOST_SCRIPT = `
+const RUNTIME_VERSION: Readonly<Record<RuntimeName, string>> = {
+  slipway: `slipway-cri --version 2>/dev/null | awk '{print $NF}'`,
+  containerd: `containerd --version 2>/dev/null | awk '{print $3}'`,
+};
+
+const hostScript = (runtime: RuntimeName): string =>
+  `
 export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-printf 'runtime\\t%s %s\\n' "$(systemctl is-active containerd.service)" "$(containerd --version 2>/dev/null | awk '{print $3}')"
+printf 'runtime\\t%s %s\\n' "$(systemctl is-active ${runtimes[runtime].unit})" "$(${RUNTIME_VERSION[runtime]})"
 printf 'kubelet\\t%s %s\\n' "$(systemctl is-active kubelet.service)" "$(kubelet --version 2>/dev/null | awk '{print $2}')"
 for f in /etc/kubernetes/pki/*.crt /etc/kubernetes/pki/etcd/*.crt /var/lib/kubelet/pki/kubelet-client-current.pem; do
   [ ! -f "$f" ] || { printf 'certificate\\t'; sed -n '/-BEGIN CERTIFICATE-/,/-END CERTIFICATE-/p' "$f" | base64 -w0; echo; }
 done
 :`.trim();
 
-async function readHost({connection}: OpenHost, signal: AbortSignal) {
-  const {stdout} = await connection.run(HOST_SCRIPT, {signal});
+async function readHost({connection, host}: OpenHost, signal: AbortSignal) {
+  const {stdout} = await connection.run(hostScript(host.runtime), {signal});
   const lines = stdout.split('\n').map(line => line.split('\t'));
   const one = (key: string) => lines.find(([name]) => name === key)?.[1]?.trim() ?? '-';
   const ends = lines
@@ -86,7 +94,11 @@ async function readHost({connection}: OpenHost, signal: AbortSignal) {
     .map(([, text = '']) => Buffer.from(text, 'base64').toString())
     .map(pem => new X509Certificate(pem).validToDate.toISOString().slice(0, 10))
     .sort();
-  return {runtime: one('runtime'), kubelet: one('kubelet'), certificatesUntil: ends[0] ?? '-'};
+  return {
+    runtime: `${host.runtime} ${one('runtime')}`,
+    kubelet: one('kubelet'),
+    certificatesUntil: ends[0] ?? '-',
+  };
 }
 
 function unreachedRow(name: string, error: unknown): HostStatus {

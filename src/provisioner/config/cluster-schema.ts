@@ -1,4 +1,5 @@
 import {z} from 'zod';
+import type {RuntimeName} from '../role/cluster.ts';
 import {inlineHost} from './hosts-schema.ts';
 import {kubeletConfig} from './kubelet-config.ts';
 import {kubernetesVersions} from './kubernetes-versions.ts';
@@ -103,6 +104,23 @@ const os = strictObject({
     .optional()
     .describe("An apt repository of the site's own, for hosts without another."),
 });
+/** What runs containers where neither cluster.yaml nor the inventory says otherwise. */
+export const DEFAULT_RUNTIME: RuntimeName = 'containerd';
+
+export const runtimeSchema = strictObject({
+  name: scalar.runtimeName
+    .default(DEFAULT_RUNTIME)
+    .describe(
+      'What runs the containers of hosts that do not say `runtime` themselves: `slipway`, our own daemon, or `containerd`.',
+    ),
+  restrictOomScoreAdj: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Needed by containerd on hosts that lack CAP_SYS_RESOURCE, such as lab hosts; slipway finds out by itself.',
+    ),
+});
+
 export const inlineHostsSchema = z.array(inlineHost).min(1);
 
 const spec = strictObject({
@@ -120,15 +138,7 @@ const spec = strictObject({
     ),
   controlPlane: controlPlaneSchema.prefault({}).describe('The API server and what belongs to it.'),
   network: networkSchema.prefault({}).describe('Addresses and names inside the cluster.'),
-  runtime: strictObject({
-    name: z.enum(['containerd']).default('containerd').describe('What runs the containers.'),
-    restrictOomScoreAdj: z
-      .boolean()
-      .default(false)
-      .describe('Needed on hosts that lack CAP_SYS_RESOURCE, such as lab hosts.'),
-  })
-    .prefault({})
-    .describe('The container runtime of every host.'),
+  runtime: runtimeSchema.prefault({}).describe('The container runtime.'),
   kubelet: strictObject({
     config: kubeletConfig
       .default({})

@@ -23,6 +23,9 @@ const sharedKeys = {
     ),
   labels: z.record(scalar.labelKey, scalar.labelValue).optional().describe('Labels of the node.'),
   taints: z.array(taint).optional().describe('Taints of the node.'),
+  runtime: scalar.runtimeName
+    .optional()
+    .describe('What runs its containers: `slipway` or `containerd`. Default `spec.runtime.name`.'),
 };
 
 /** Keys that tell hosts apart. */

@@ -6,7 +6,13 @@ import {parseYaml, YamlError} from '#shared/yaml';
 import type {z} from 'zod';
 import type {Cluster, PackageRepository} from '../role/cluster.ts';
 import {checkShape, readPart, type Checked} from './check-shape.ts';
-import {clusterSchema, inlineHostsSchema, packageRepositorySchema} from './cluster-schema.ts';
+import {
+  clusterSchema,
+  DEFAULT_RUNTIME,
+  inlineHostsSchema,
+  packageRepositorySchema,
+  runtimeSchema,
+} from './cluster-schema.ts';
 import {groupSettings, hostSettings, hostsSchema, type HostSettings} from './hosts-schema.ts';
 import {resolveGroups, resolveInlineHosts, type Inventory, type VarsFile} from './inventory.ts';
 import {
@@ -39,7 +45,13 @@ export async function loadCluster(options: LoadOptions): Promise<Cluster> {
   const context: Context = {homeDirectory, problems: []};
   const cluster = await readDocument(context, file, clusterSchema);
   const inventory = cluster && (await loadInventory(context, file, cluster));
-  const defaults = {homeDirectory, privateKeyPaths: await findDefaultKeys(homeDirectory)};
+  const runtime =
+    cluster && readPart(cluster.checked, runtimeSchema.prefault({}), ['spec', 'runtime']);
+  const defaults = {
+    homeDirectory,
+    privateKeyPaths: await findDefaultKeys(homeDirectory),
+    runtime: runtime?.name ?? DEFAULT_RUNTIME,
+  };
   const resolved = inventory && resolveHosts(inventory, defaults);
   context.problems.push(...(inventory?.problems ?? []), ...(resolved?.problems ?? []));
   for (const key of resolved?.privateKeys ?? []) await checkPrivateKey(context, key);

@@ -103,7 +103,7 @@ export function toCluster({document, directory, hosts, packageRepository}: Clust
     },
     certSANs: controlPlane.certSANs,
     network: {...network, dnsAddress: dnsAddressOf(network.serviceCIDR)},
-    runtime,
+    runtime: {restrictOomScoreAdj: runtime.restrictOomScoreAdj},
     kubeletConfig: kubelet.config,
     os: {
       sysctls: Object.fromEntries(

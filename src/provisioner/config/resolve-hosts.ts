@@ -1,5 +1,5 @@
 import {dirname, join, resolve} from 'node:path';
-import type {Host} from '../role/cluster.ts';
+import type {Host, RuntimeName} from '../role/cluster.ts';
 import type {Inventory, InventoryHost} from './inventory.ts';
 import {parseIpv4, specialUseOf} from './ipv4.ts';
 import {problemAt, type Problem, type Source} from './problem.ts';
@@ -19,6 +19,7 @@ export interface HostDefaults {
   readonly homeDirectory: string;
   /** Used by hosts for which no file names a key. */
   readonly privateKeyPaths: readonly string[];
+  readonly runtime: RuntimeName;
 }
 
 /** Gives every host its defaults and finds what does not fit together. */
@@ -73,6 +74,7 @@ function toHost({name, groups, settings, sources}: InventoryHost, defaults: Host
     groups,
     isControlPlane: groups.includes('kube_control_plane'),
     isWorker: groups.includes('kube_node'),
+    runtime: settings.runtime ?? defaults.runtime,
     labels: settings.labels ?? {},
     taints: settings.taints ?? [],
   };

@@ -84,6 +84,9 @@ export const registryUrl = z
 /** A path of the operator's machine; relative ones start at the file that names them. */
 export const path = text('^(?!.*PRIVATE KEY)[^\\u0000-\\u001f]{1,4096}$', 'a path of one line');
 
+/** The container runtimes that there are roles for. */
+export const runtimeName = z.enum(['slipway', 'containerd']);
+
 export const userName = text('^[a-z_][-a-z0-9_]{0,31}$', 'a user name');
 
 /** One line of a known_hosts or .pub file without host names, or a fingerprint of one. */

@@ -1,25 +1,24 @@
+import {LIST_IMAGES} from './host-images.ts';
 import {HOST_STATE_PATH} from '../host-state/host-state.ts';
 
-/** Commands that the remote side needs (DESIGN 6): coreutils, util-linux, procps, kmod, systemd. */
+/** Commands that our scripts, and mount: the kubelet, call beside the shell's own and coreutils'. */
 const COMMANDS = [
   'awk',
   'base64',
   'chmod',
-  'cut',
   'flock',
   'grep',
-  'gzip',
   'head',
   'ip',
   'modprobe',
-  'mktemp',
   'mount',
+  'ps',
   'sed',
   'sha256sum',
   'sort',
   'stat',
   'systemctl',
-  'tar',
+  'umount',
   'uname',
 ];
 
@@ -52,12 +51,15 @@ for s in /run/containerd/containerd.sock /run/crio/crio.sock /run/docker.sock /r
 [ ! -f /etc/kubernetes/kubelet.conf ] || p kubelet-conf yes
 [ ! -f /etc/kubernetes/admin.conf ] || p admin-conf yes
 [ -z "$(ls -A /etc/kubernetes/pki 2>/dev/null)" ] || p pki yes
-for d in /etc/cni /etc/containerd /opt/cni /opt/containerd /run/containerd /var/lib/containerd /etc/kubernetes /var/log/containers /var/log/pods; do [ -z "$(ls -A "$d" 2>/dev/null)" ] || p occupied "$d"; done
+for d in /etc/cni /etc/containerd /etc/slipway /opt/cni /opt/containerd /opt/slipway /run/containerd /var/lib/containerd /var/lib/slipway/cri /etc/kubernetes /var/log/containers /var/log/pods; do [ -z "$(ls -A "$d" 2>/dev/null)" ] || p occupied "$d"; done
 for f in /etc/kubernetes/manifests/*.yaml; do [ ! -f "$f" ] || p manifest "\${f##*/}"; done
 [ -z "$(ls -A /var/lib/etcd 2>/dev/null)" ] || p etcd-data yes
 if [ -S /run/containerd/containerd.sock ] && command -v ctr >/dev/null; then
-  if ctr -n k8s.io images ls -q 2>/dev/null > /run/slipway-images.$$; then p images yes; sed 's/^/image\\t/' /run/slipway-images.$$; fi
-  rm -f /run/slipway-images.$$
+${LIST_IMAGES.containerd}
+fi
+# Node takes a moment to start, and the images of a member are its kubelet's business.
+if [ -S /run/slipway/cri.sock ] && [ ! -f /etc/kubernetes/kubelet.conf ] && command -v slipway-cri >/dev/null; then
+${LIST_IMAGES.slipway}
 fi
 if [ -f ${HOST_STATE_PATH} ]; then
   if [ "$(stat -c %s ${HOST_STATE_PATH})" -le ${STATE_BYTES_MAX} ]; then p state "$(base64 -w0 < ${HOST_STATE_PATH})"; else p state too-large; fi

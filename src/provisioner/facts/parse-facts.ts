@@ -7,6 +7,7 @@ import {
   parseHostState,
 } from '../host-state/host-state.ts';
 import type {Facts} from '../role/facts.ts';
+import {parseImages} from './host-images.ts';
 
 const SERVICE_PORTS_END = 32_768; // above are ephemeral ports, which come and go
 
@@ -54,7 +55,7 @@ export function parseFacts(output: string): Facts {
       occupied: all('occupied'),
       manifests: all('manifest'),
       etcdData: one('etcd-data') === 'yes',
-      images: one('images') === 'yes' ? all('image') : undefined,
+      images: parseImages(lines),
     },
   };
 }

@@ -1,8 +1,6 @@
 import type {Secret} from '#shared/secret';
 import type {Cluster, Host} from '../role/cluster.ts';
-
-/** Socket of the runtime as kubeadm and the kubelet name it. */
-export const CRI_SOCKET = 'unix:///run/containerd/containerd.sock';
+import {runtimes} from '../role/runtimes.ts';
 
 const API_VERSION = 'kubeadm.k8s.io/v1beta4';
 /** A token serves the joins of one run and is deleted at its end. */
@@ -126,7 +124,7 @@ function nodeRegistration(cluster: Cluster, host: Host): object {
   const taint = {key: 'node-role.kubernetes.io/control-plane', effect: 'NoSchedule'};
   return {
     name: host.name,
-    criSocket: CRI_SOCKET,
+    criSocket: runtimes[host.runtime].socket,
     // Other taints and labels are set through the API, where a later run can compare them.
     taints: host.isControlPlane && !host.isWorker ? [taint] : [],
     imagePullPolicy: 'IfNotPresent',
@@ -134,6 +132,11 @@ function nodeRegistration(cluster: Cluster, host: Host): object {
     ignorePreflightErrors: cluster.preflight.ignore,
   };
 }
+
+/** The keys of the inventory that only a join, or init, of this host reads. */
+export const joinKeys = ({name, runtime}: Host): Readonly<Record<string, string>> => ({
+  [`runtime of ${name}`]: runtime,
+});
 
 /**
  * The keys of cluster.yaml that only init reads, with their values: a later change of one is
@@ -148,6 +151,7 @@ export function initKeys(cluster: Cluster, host: Host): Readonly<Record<string, 
     [`groups of ${host.name}`]: host.isWorker
       ? 'kube_control_plane, kube_node'
       : 'kube_control_plane',
+    ...joinKeys(host),
     'spec.controlPlane.endpoint': `${endpoint.host}:${endpoint.port}`,
     'spec.controlPlane.certSANs': [...cluster.certSANs].sort().join(','),
     'spec.network.podCIDR': network.podCIDR,

@@ -5,11 +5,12 @@
  * nftables tables are named by their makers (kube-proxy, flannel); in the shared tables of
  * iptables-nft only chains and rules with their prefixes go, and a table that is empty then.
  */
-export const KUBEADM_RESET_SCRIPT = `
+export const kubeadmResetScript = (criSocket: string): string =>
+  `
 export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 status=0
 if command -v kubeadm >/dev/null && { [ -e /etc/kubernetes/kubelet.conf ] || [ -e /etc/kubernetes/bootstrap-kubelet.conf ] || [ -n "$(ls -A /etc/kubernetes/manifests /etc/kubernetes/pki 2>/dev/null)" ]; }; then
-  kubeadm reset --force --cri-socket unix:///run/containerd/containerd.sock </dev/null >/run/slipway-reset.log 2>&1 || { status=$?; tail -n 8 /run/slipway-reset.log >&2; }
+  kubeadm reset --force --cri-socket ${criSocket} </dev/null >/run/slipway-reset.log 2>&1 || { status=$?; tail -n 8 /run/slipway-reset.log >&2; }
   rm -f /run/slipway-reset.log
 fi
 [ "$status" = 0 ] || exit "$status"

@@ -3,7 +3,7 @@ import {formatYamlDocuments} from '#shared/yaml';
 import {Secret} from '#shared/secret';
 import type {TaskContext} from '../engine/graph.ts';
 import {JOIN_ACTION} from '../plan/action-plan.ts';
-import {discoveryKubeconfig, joinDocuments} from '../kubeadm/configuration.ts';
+import {discoveryKubeconfig, joinDocuments, joinKeys} from '../kubeadm/configuration.ts';
 import {readClusterAuthority} from './admin-kubeconfig.ts';
 import {runKubeadm} from './run-kubeadm.ts';
 import type {ClusterSession, HostSession} from './session.ts';
@@ -31,7 +31,7 @@ export async function kubeadmJoin(
     joinDocuments(cluster, host.host, {token: secret, discoveryPath});
   await runKubeadm(host, session.plans.get(host.host.name), {
     action: JOIN_ACTION,
-    record: {digest: digestOf(documents(new Secret('')))},
+    record: {digest: digestOf(documents(new Secret(''))), keys: {...joinKeys(host.host)}},
     files: {
       'kubeadm.yaml': formatYamlDocuments(documents(token)),
       [DISCOVERY_FILE]: formatYamlDocuments([discoveryKubeconfig(cluster, authority)]),

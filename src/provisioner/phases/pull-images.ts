@@ -1,5 +1,6 @@
-import type {TaskContext} from '../engine/graph.ts';
 import {quote} from '#shared/quote';
+import type {TaskContext} from '../engine/graph.ts';
+import type {RuntimeName} from '../role/cluster.ts';
 import {runScript} from './run-script.ts';
 import type {HostSession} from './session.ts';
 
@@ -18,7 +19,7 @@ export async function pullImages(
 ): Promise<number> {
   if (references.length === 0) return 0;
   progress(`pulling ${references.length} images`);
-  await runScript(connection, pullScript(references), {
+  await runScript(connection, pullScript(references, host.runtime), {
     timeoutMs: PULL_TIMEOUT_MS,
     failure: {
       code: 'ERR_IMAGE_PULL_FAILED',
@@ -29,12 +30,10 @@ export async function pullImages(
   return references.length;
 }
 
-function pullScript(references: readonly string[]): string {
-  const lanes = Array.from({length: PULLS_AT_ONCE}, (_, lane) =>
-    references.filter((__, index) => index % PULLS_AT_ONCE === lane),
-  ).filter(lane => lane.length > 0);
-  return `
-export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+/** `pull REFERENCE…` of each runtime: fails, with a word on stderr, at the first that is not there. */
+const PULL: Readonly<Record<RuntimeName, string>> = {
+  slipway: 'pull() { slipway-cri pull "$@" </dev/null >/dev/null; }',
+  containerd: `
 pull() {
   for reference in "$@"; do
     ctr -n k8s.io images pull --hosts-dir /etc/containerd/certs.d "$reference" </dev/null 2>&1 >/dev/null \\
@@ -44,7 +43,16 @@ pull() {
       return 1
     }
   done
-}
+}`.trim(),
+};
+
+function pullScript(references: readonly string[], runtime: RuntimeName): string {
+  const lanes = Array.from({length: PULLS_AT_ONCE}, (_, lane) =>
+    references.filter((__, index) => index % PULLS_AT_ONCE === lane),
+  ).filter(lane => lane.length > 0);
+  return `
+export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+${PULL[runtime]}
 pids=
 ${lanes.map(lane => `pull ${quote(lane)} & pids="$pids $!"`).join('\n')}
 status=0

@@ -1,10 +1,12 @@
 import {CodedError} from '#shared/errors';
 import {lastLines} from '#shared/last-lines';
 import type {ProvisionerErrorCode} from '../errors.ts';
-import type {HostState} from '../host-state/host-state.ts';
-import {KUBEADM_RESET_SCRIPT} from '../kubeadm/reset-script.ts';
+import {type HostState, isOurs} from '../host-state/host-state.ts';
+import {kubeadmResetScript} from '../kubeadm/reset-script.ts';
 import type {HostPlan} from '../plan/host-plan.ts';
 import {heredoc} from '../resources/prelude.ts';
+import type {RuntimeName} from '../role/cluster.ts';
+import {runtimes} from '../role/runtimes.ts';
 import {startDigest} from '../resources/unit.ts';
 import {runScript} from './run-script.ts';
 import type {HostSession} from './session.ts';
@@ -104,9 +106,17 @@ async function kubeadmError({host, connection}: HostSession, run: KubeadmRun, ou
   );
 }
 
+/** The inventory may name another by now: what is there is what has to be undone. */
+function installedRuntime(state: HostState): RuntimeName | undefined {
+  const names = Object.keys(runtimes) as RuntimeName[]; // its own keys
+  const found = names.filter(name => isOurs(state, `unit:${runtimes[name].unit}`));
+  return found.length === 1 ? found[0] : undefined;
+}
+
 /** Takes a host out of the cluster; @throws CodedError ERR_KUBEADM_RESET_FAILED */
-export async function undoKubeadm({host, connection}: HostSession): Promise<void> {
-  await runScript(connection, KUBEADM_RESET_SCRIPT, {
+export async function undoKubeadm({host, connection, record}: HostSession): Promise<void> {
+  const runtime = installedRuntime(record.state) ?? host.runtime;
+  await runScript(connection, kubeadmResetScript(runtimes[runtime].socket), {
     timeoutMs: KUBEADM_TIMEOUT_MS,
     failure: {
       code: 'ERR_KUBEADM_RESET_FAILED',

@@ -2,7 +2,7 @@ import {digestOf} from '#shared/digest';
 import {CodedError} from '#shared/errors';
 import type {ProvisionerErrorCode} from '../errors.ts';
 import type {HostState} from '../host-state/host-state.ts';
-import {initKeys} from '../kubeadm/configuration.ts';
+import {initKeys, joinKeys} from '../kubeadm/configuration.ts';
 import type {Change} from '../resources/change.ts';
 import type {Cluster, Host} from '../role/cluster.ts';
 import type {Facts} from '../role/facts.ts';
@@ -10,6 +10,7 @@ import type {Facts} from '../role/facts.ts';
 /** Names under which state.json records what is done once and is not a resource. */
 export const INIT_ACTION = 'kubeadm-init';
 export const JOIN_ACTION = 'kubeadm-join';
+const SMOKE_ACTION = 'smoke';
 export const NODE_SETTINGS_ACTION = 'node-settings';
 export const addonAction = (name: string): string => `addon:${name}`;
 
@@ -25,6 +26,8 @@ export interface HostActions {
   /** Needed before kubeadm runs, and those that pods of add-ons need. */
   readonly images: readonly string[];
   readonly addonImages: readonly string[];
+  /** Our own daemon is proven before kubeadm depends on it. */
+  readonly smoke: boolean;
   readonly init: boolean;
   readonly join: boolean;
   /** What an interrupted run began is undone first: its data goes. */
@@ -36,6 +39,8 @@ export interface NodeImages {
   readonly controlPlane: readonly string[];
   readonly everyNode: readonly string[];
   readonly addons: readonly string[];
+  /** One of the add-ons' that a pod can be made of with nothing else. */
+  readonly proof: string;
 }
 
 export const isDone = (state: HostState, action: string): boolean =>
@@ -49,18 +54,26 @@ export function planHostActions(
   {host, facts, state}: PlannedHostInput,
   {images, isFirst}: {readonly images: NodeImages; readonly isFirst: boolean},
 ): HostActions {
-  const present = new Set(facts.existing.images ?? []);
+  const present = new Set(facts.existing.images?.map(({reference}) => reference));
   const missing = (references: readonly string[]) =>
     references.filter(reference => !present.has(reference));
   const init = isFirst && !isDone(state, INIT_ACTION);
   const join = !isFirst && !isDone(state, JOIN_ACTION);
   // Once a node runs, its kubelet pulls and collects images as it sees fit.
   const prepares = init || join;
-  const needed = [...(host.isControlPlane ? images.controlPlane : []), ...images.everyNode];
+  const smoke = prepares && host.runtime === 'slipway';
+  const needed = [
+    ...(smoke ? [images.proof] : []),
+    ...(host.isControlPlane ? images.controlPlane : []),
+    ...images.everyNode,
+  ];
   return {
     host: host.name,
     images: prepares ? missing(needed) : [],
-    addonImages: prepares ? missing(images.addons) : [],
+    addonImages: prepares
+      ? missing(images.addons.filter(reference => !needed.includes(reference)))
+      : [],
+    smoke,
     init,
     join,
     undo: (init && INIT_ACTION in state.actions) || (join && JOIN_ACTION in state.actions),
@@ -87,6 +100,7 @@ export function describeHostActions(actions: HostActions): readonly (Change & {p
   });
   return [
     ...actions.images.map(reference => run('images', `image:${reference}`, 'pull')),
+    ...(actions.smoke ? [run('smoke', SMOKE_ACTION, 'run a pod on the new runtime')] : []),
     ...actions.addonImages.map(reference => run('addon-images', `image:${reference}`, 'pull')),
     ...(actions.init
       ? [run('init', INIT_ACTION, `${undo}make this host the first control plane`)]
@@ -110,20 +124,43 @@ export function electFirst<T extends PlannedHostInput>(hosts: readonly T[]): T |
 }
 
 /**
- * Refuses a change of a key that only init reads: nothing would change, and the file would lie.
- *
- * @throws CodedError ERR_INIT_KEY_CHANGED, naming every such key
+ * Refuses a change of a key that only init or join reads: nothing would change, and the file would
+ * lie. Returns ERR_INIT_KEY_CHANGED or ERR_JOIN_KEY_CHANGED, naming every such key of the host.
  */
-export function checkInitKeys(cluster: Cluster, {host, state}: PlannedHostInput): void {
-  const recorded = state.actions[INIT_ACTION];
-  if (recorded?.status !== 'done' || recorded.keys === undefined) return;
-  const wanted = initKeys(cluster, host);
-  const changed = Object.entries(recorded.keys).filter(([key, value]) => wanted[key] !== value);
-  if (changed.length === 0) return;
-  const list = changed.map(([key, value]) => `${key} (was ${value}, is ${wanted[key] ?? 'gone'})`);
-  throw new CodedError<ProvisionerErrorCode>(
-    'ERR_INIT_KEY_CHANGED',
-    `${host.name}: only kubeadm init reads ${list.join(', ')}, and the cluster is already made`,
-    {hint: 'put the old value back, or "provision reset" the cluster and make it anew'},
-  );
+export function changedKeys(
+  cluster: Cluster,
+  {host, state}: PlannedHostInput,
+): readonly CodedError<ProvisionerErrorCode>[] {
+  const list = (action: string, wanted: Readonly<Record<string, string>>) => {
+    const recorded = state.actions[action];
+    if (recorded?.status !== 'done') return '';
+    return Object.entries(recorded.keys ?? {})
+      .filter(([key, value]) => wanted[key] !== value)
+      .map(([key, value]) => `${key} (was ${value}, is ${wanted[key] ?? 'gone'})`)
+      .join(', ');
+  };
+  const ofInit = list(INIT_ACTION, initKeys(cluster, host));
+  const ofJoin = list(JOIN_ACTION, joinKeys(host));
+  const changed = (code: ProvisionerErrorCode, message: string, hint: string) =>
+    new CodedError(code, `${host.name}: ${message}`, {hint});
+  return [
+    ...(ofInit === ''
+      ? []
+      : [
+          changed(
+            'ERR_INIT_KEY_CHANGED',
+            `only kubeadm init reads ${ofInit}, and the cluster is already made`,
+            'put the old value back, or "provision reset" the cluster and make it anew',
+          ),
+        ]),
+    ...(ofJoin === ''
+      ? []
+      : [
+          changed(
+            'ERR_JOIN_KEY_CHANGED',
+            `only kubeadm join reads ${ofJoin}, and the host is a node already`,
+            `put the old value back, or run "provision reset --limit ${host.name}" and then "provision" again`,
+          ),
+        ]),
+  ];
 }

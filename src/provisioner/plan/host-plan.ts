@@ -70,10 +70,11 @@ function unconfirmed(resource: Resource, state: HostState): Change | undefined {
   return {id, action: 'record', summary: 'made by a run that did not end'};
 }
 
-/** What we made once and no role asks for now: units first, then the newest-named paths. */
+/** What we made once and no role asks for now: units first, directories when they are empty. */
 function planRemovals(state: HostState, desired: ReadonlySet<ResourceId>) {
   const gone = [...Object.keys(state.resources), ...state.pending].filter(id => !desired.has(id));
-  const rank = (id: ResourceId) => (id.startsWith('unit:') ? 0 : 1);
+  const rank = (id: ResourceId) =>
+    id.startsWith('unit:') ? 0 : id.startsWith('directory:') ? 2 : 1;
   return [...new Set(gone)]
     .sort((a, b) => rank(a) - rank(b) || (a < b ? 1 : -1))
     .map(id => ({

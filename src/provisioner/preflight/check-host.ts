@@ -3,6 +3,7 @@ import type {ProvisionerErrorCode} from '../errors.ts';
 import {type HostState, isOurs} from '../host-state/host-state.ts';
 import type {Cluster, Host} from '../role/cluster.ts';
 import type {Facts} from '../role/facts.ts';
+import {runtimes} from '../role/runtimes.ts';
 
 export interface PreflightInput {
   readonly cluster: Cluster;
@@ -143,7 +144,8 @@ function checkForeign({host, facts, state}: PreflightInput): readonly Problem[] 
     const code = 'ERR_PREFLIGHT_FOREIGN_CLUSTER';
     found.push(finding('ForeignCluster', host, {code, message, hint}));
   }
-  if (existing.runtimeSockets.length > 0 && !isOurs(state, 'unit:containerd.service')) {
+  const hasOurs = Object.values(runtimes).some(({unit}) => isOurs(state, `unit:${unit}`));
+  if (existing.runtimeSockets.length > 0 && !hasOurs) {
     const message = `a container runtime that we did not install listens on ${existing.runtimeSockets.join(', ')}`;
     const hint = `remove that runtime from ${host.name} first: two would fight for the same pods`;
     const code = 'ERR_PREFLIGHT_FOREIGN_RUNTIME';

@@ -4,7 +4,7 @@ import type {
   KubernetesObject,
   NodeObject,
 } from '#shared/kube/object';
-import type {Cluster} from '../role/cluster.ts';
+import type {Cluster, Host} from '../role/cluster.ts';
 import type {Cell, NodeProof, WorkloadProof} from './proof-result.ts';
 
 /** Namespaces whose DaemonSets and Deployments make the cluster work. */
@@ -13,15 +13,16 @@ const SYSTEM_NAMESPACES: ReadonlySet<string> = new Set(['kube-system', 'kube-fla
 /** Judges every host of the cluster by its Node object. Nodes that are not ours are left out. */
 export function judgeNodes(cluster: Cluster, nodes: readonly NodeObject[]): readonly NodeProof[] {
   const byName = new Map(nodes.map(node => [node.metadata.name, node]));
-  return cluster.hosts.map(({name}) => {
+  return cluster.hosts.map(host => {
+    const {name} = host;
     const node = byName.get(name);
     return node === undefined
       ? {node: name, cells: {ready: failed('the API has no node of this name')}}
-      : {node: name, cells: judgeNode(cluster, node)};
+      : {node: name, cells: judgeNode(cluster, host, node)};
   });
 }
 
-function judgeNode(cluster: Cluster, {status}: NodeObject): NodeProof['cells'] {
+function judgeNode(cluster: Cluster, host: Host, {status}: NodeObject): NodeProof['cells'] {
   const ready = status?.conditions?.find(({type}) => type === 'Ready');
   const version = status?.nodeInfo?.kubeletVersion ?? 'unknown';
   const expected = `v${cluster.kubernetesVersion}`;
@@ -32,9 +33,9 @@ function judgeNode(cluster: Cluster, {status}: NodeObject): NodeProof['cells'] {
         ? ok('ok')
         : failed(ready?.message ?? ready?.reason ?? 'the kubelet has not reported yet'),
     version: version === expected ? ok(version) : failed(`${version}, expected ${expected}`),
-    runtime: runtime.startsWith(`${cluster.runtime.name}://`)
+    runtime: runtime.startsWith(`${host.runtime}://`)
       ? ok(runtime)
-      : failed(`${runtime}, expected ${cluster.runtime.name}`),
+      : failed(`${runtime}, expected ${host.runtime}`),
   };
 }
 

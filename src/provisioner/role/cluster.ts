@@ -38,9 +38,11 @@ export interface Network {
   };
 }
 
+export type RuntimeName = 'slipway' | 'containerd';
+
+/** Settings of the container runtimes of all hosts; which one a host has, it says itself. */
 export interface Runtime {
-  readonly name: 'containerd';
-  /** For machines without CAP_SYS_RESOURCE: never ask for a lower oom_score_adj than our own. */
+  /** For containerd on machines without CAP_SYS_RESOURCE: never ask for a lower oom_score_adj than our own. */
   readonly restrictOomScoreAdj: boolean;
 }
 
@@ -70,6 +72,8 @@ export interface Host {
   readonly groups: readonly string[]; // kube_control_plane, kube_node, and any others
   readonly isControlPlane: boolean;
   readonly isWorker: boolean;
+  /** What runs its containers. */
+  readonly runtime: RuntimeName;
   readonly labels: Readonly<Record<string, string>>;
   readonly taints: readonly Taint[];
 }

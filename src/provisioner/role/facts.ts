@@ -37,6 +37,12 @@ export interface Existing {
   readonly occupied: readonly string[];
   readonly manifests: readonly string[]; // file names under /etc/kubernetes/manifests
   readonly etcdData: boolean; // /var/lib/etcd is there and not empty
-  /** References in the runtime's image store; undefined when the runtime does not answer. */
-  readonly images: readonly string[] | undefined;
+  /** What is in the runtime's image store; undefined when no runtime answers. */
+  readonly images: readonly HostImage[] | undefined;
+}
+
+export interface HostImage {
+  readonly reference: string; // with a tag
+  /** Of manifests that the image is known by, `sha256:…`. */
+  readonly digests: readonly string[];
 }

@@ -25,7 +25,11 @@ export interface RoleInput {
 /** A pure function from cluster, host and facts to what the host must have. */
 export interface Role {
   readonly name: string;
+  /** Hosts that it is for; absent: all of them. */
+  readonly appliesTo?: (host: Host) => boolean;
   /** Names of the artifacts that it asks for, so that they are there before anything is planned. */
   readonly artifacts?: readonly string[];
   readonly resources: (input: RoleInput) => readonly Resource[];
 }
+
+export const isFor = ({appliesTo}: Role, host: Host): boolean => appliesTo?.(host) ?? true;

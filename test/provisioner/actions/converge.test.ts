@@ -8,6 +8,7 @@ import {runGraph, type Task, taskKey} from '#provisioner/engine/graph';
 import {Journal} from '#provisioner/journal/journal';
 import type {ClusterSession} from '#provisioner/phases/session';
 import {INIT_ACTION, JOIN_ACTION} from '#provisioner/plan/action-plan';
+import type {Role} from '#provisioner/role/role';
 import {CodedError} from '#shared/errors';
 import type {KubernetesApi} from '#shared/kube/kubernetes-api';
 import {Secret} from '#shared/secret';
@@ -127,6 +128,77 @@ test('three hosts: joins wait for the token, and the proof for everything', asyn
   t.true(at('init@h1') < at('join-token'));
   t.true(at('init@h1') < at('network-addon'));
   t.true(at('verify') > at('network-addon') && at('verify') > at('join@h3'));
+});
+
+const ours = aCluster({hosts: [aHost('h1', {isControlPlane: true, runtime: 'slipway'})]});
+
+test('a host of our own runtime proves it between its images and kubeadm', async t => {
+  const converged = await prepare({cluster: ours});
+  const order = await orderOf(converged.tasks);
+  t.deepEqual(order.slice(0, 4), ['images@h1', 'smoke@h1', 'addon-images@h1', 'init@h1']);
+  await run(converged);
+  const scripts = scriptsOf(converged.site, 'h1');
+  const [pull, smoke] = ['slipway-cri pull', 'slipway-cri smoke start --image'].map(what =>
+    scripts.findIndex(script => script.includes(what)),
+  );
+  t.true((pull ?? -1) > 0 && (pull ?? -1) < (smoke ?? -1));
+  t.regex(scripts[smoke ?? -1] ?? '', /systemctl restart slipway-cri\.service/);
+  t.false(scripts.some(script => /\bctr\b.*pull/.test(script)));
+});
+
+test('a runtime that fails its proof is not given to kubeadm', async t => {
+  const converged = await prepare({
+    cluster: ours,
+    respond: ({script}) =>
+      script.includes('smoke start') ? {exitCode: 1, stderr: 'no sandbox'} : undefined,
+  });
+  const {outcome} = await run(converged);
+  t.like(outcome.hosts[0], {state: 'failed', phase: 'smoke', code: 'ERR_RUNTIME_SMOKE_FAILED'});
+  t.false(ran(converged.site, 'h1', 'kubeadm init'));
+});
+
+const nodeOf: Role = {
+  name: 'node',
+  resources: () => [{kind: 'file', path: '/opt/slipway/bin/node', content: 'x', mode: 0o755}],
+};
+
+test('what was shipped is run once before anything depends on it', async t => {
+  const rolesByPhase = {'runtime-artifacts': [nodeOf]};
+  const order = await orderOf((await prepare({cluster: ours, rolesByPhase})).tasks);
+  t.deepEqual(order.slice(0, 3), ['runtime-artifacts@h1', 'programs@h1', 'images@h1']);
+  const other = await prepare({cluster: single, rolesByPhase});
+  t.false(
+    (await orderOf(other.tasks)).includes('programs@h1'),
+    "containerd's hosts have none of it",
+  );
+  const {tasks} = await prepare({
+    cluster: ours,
+    respond: ({script}) =>
+      script.includes('/opt/slipway/bin/conmon --version')
+        ? {exitCode: 1, stderr: 'libglib-2.0.so.0: no such file'}
+        : undefined,
+  });
+  const context = {signal: new AbortController().signal, progress: () => undefined};
+  const check = tasks.find(({phase}) => phase === 'programs')?.run(context);
+  await t.throwsAsync(async () => await check, {
+    code: 'ERR_RUNTIME_PROGRAM_UNUSABLE',
+    message: /libglib/,
+  });
+});
+
+test('without a registry, images are sent over the connection of each host', async t => {
+  for (const [cluster, command] of [
+    [ours, 'slipway-cri image import -'],
+    [single, 'ctr -n k8s.io images import -'],
+  ] as const) {
+    const converged = await prepare({cluster: {...cluster, registryUrl: undefined}});
+    const {outcome} = await run(converged);
+    t.deepEqual(outcome.errors, []);
+    const runs = converged.site.connections.get('h1')?.runs ?? [];
+    const sent = runs.filter(({script}) => script.includes(command));
+    t.is(sent.length, 2, 'images, and those of add-ons');
+    t.false(runs.some(({script}) => /images pull|slipway-cri pull/.test(script)));
+  }
 });
 
 test('with --limit the control plane does nothing, and the worker joins', async t => {

@@ -2,7 +2,7 @@
 // default, and the cluster must show it. The list is compared with the schema itself.
 import test from 'ava';
 import {z} from 'zod';
-import {clusterSchema} from '#provisioner/config/cluster-schema';
+import {clusterSchema, DEFAULT_RUNTIME} from '#provisioner/config/cluster-schema';
 import {hostSettings} from '#provisioner/config/hosts-schema';
 import type {Cluster} from '#provisioner/role/cluster';
 import {defaults, load, minimal, withSpec, type Files} from './fixture.ts';
@@ -15,6 +15,8 @@ interface Effect {
 
 const armoured = '-----BEGIN PGP PUBLIC KEY BLOCK-----\n';
 const repository = {url: 'http://10.0.0.2/debian', suite: 'trixie', publicKeyFile: 'site.asc'};
+
+const otherRuntime = DEFAULT_RUNTIME === 'slipway' ? 'containerd' : 'slipway';
 
 const clusterEffects: Readonly<Record<string, Effect>> = {
   'metadata.name': {
@@ -91,9 +93,9 @@ const clusterEffects: Readonly<Record<string, Effect>> = {
     {maxPerCore: 32768, min: 0},
   ),
   'spec.runtime.name': spec(
-    {runtime: {name: 'containerd'}},
-    cluster => cluster.runtime.name,
-    'containerd',
+    {runtime: {name: otherRuntime}},
+    cluster => cluster.hosts.map(({runtime}) => runtime),
+    [otherRuntime, otherRuntime],
   ),
   'spec.runtime.restrictOomScoreAdj': spec(
     {runtime: {restrictOomScoreAdj: true}},
@@ -169,6 +171,7 @@ const hostEffects: Readonly<Record<string, Effect>> = {
     expected: ['id_a'],
   },
   hostKey: host({hostKey}, cluster => cluster.hosts[0]?.hostKeys, [hostKey]),
+  runtime: host({runtime: otherRuntime}, cluster => cluster.hosts[0]?.runtime, otherRuntime),
   labels: host({labels: {'a.b/c': 'd'}}, cluster => cluster.hosts[0]?.labels, {'a.b/c': 'd'}),
   'taints.key': host({taints: [taint]}, cluster => cluster.hosts[0]?.taints[0]?.key, taint.key),
   'taints.value': host({taints: [taint]}, cluster => cluster.hosts[0]?.taints[0]?.value, 'yes'),

@@ -1,5 +1,6 @@
 import {join} from 'node:path';
 import test from 'ava';
+import {DEFAULT_RUNTIME} from '#provisioner/config/cluster-schema';
 import {loadCluster} from '#provisioner/config/load';
 import {defaults, load, problemsOf, twoHosts, withSpec, writeFiles} from './fixture.ts';
 
@@ -19,7 +20,7 @@ test('two small files make a cluster with every default applied', async t => {
       cni: {name: 'flannel'},
       proxy: {mode: 'nftables', conntrack: {maxPerCore: 32768, min: 131072}},
     },
-    runtime: {name: 'containerd', restrictOomScoreAdj: false},
+    runtime: {restrictOomScoreAdj: false},
     kubeletConfig: {},
     os: {sysctls: {}, packageRepository: undefined},
     artifactsSource: 'packages',
@@ -38,6 +39,7 @@ test('two small files make a cluster with every default applied', async t => {
     groups: ['kube_control_plane'],
     isControlPlane: true,
     isWorker: false,
+    runtime: DEFAULT_RUNTIME,
     labels: {},
     taints: [],
   });
@@ -158,4 +160,24 @@ test('2,000 hosts load, and 2,001 do not', async t => {
   t.is(cluster.hosts.length, 2000);
   const problems = await problemsOf(t, {'cluster.yaml': spec, 'hosts.yaml': hosts(2000)});
   t.regex(problems[0] ?? '', /^ERR_CONFIG_HOSTS_TOO_MANY hosts.yaml /);
+});
+
+test('a runtime is said for all hosts, a group or one host; the nearest word counts', async t => {
+  const hosts = {h1: {address: '10.89.0.11'}, h2: {address: '10.89.0.12'}};
+  const h3 = {address: '10.89.0.13', runtime: 'slipway'};
+  const cluster = await load(t, {
+    'cluster.yaml': withSpec({runtime: {name: 'slipway'}}),
+    'hosts.yaml': {
+      all: {
+        children: {
+          kube_control_plane: {hosts: {h1: hosts.h1}},
+          kube_node: {vars: {runtime: 'containerd'}, hosts: {h2: hosts.h2, h3}},
+        },
+      },
+    },
+  });
+  t.deepEqual(
+    cluster.hosts.map(({runtime}) => runtime),
+    ['slipway', 'containerd', 'slipway'],
+  );
 });

@@ -66,6 +66,28 @@ test('a runtime that does not answer has unknown images', read, {'runtime-socket
 test('a runtime without images has none', read, {images: 'yes'}, {
   existing: {...parseFacts('').existing, images: []},
 }); // prettier-ignore
+test('images of our own runtime are read from its JSON', read, {
+  'cri-images': Buffer.from(
+    JSON.stringify({
+      images: [
+        {
+          id: 'sha256:9',
+          repoTags: ['registry.k8s.io/pause:3.10.2', 'pause:x'],
+          repoDigests: ['registry.k8s.io/pause@sha256:1'],
+        },
+        {id: 'sha256:8', repoDigests: ['dangling@sha256:2']},
+      ],
+    }),
+  ).toString('base64'),
+}, {
+  existing: {
+    ...parseFacts('').existing,
+    images: [
+      {reference: 'registry.k8s.io/pause:3.10.2', digests: ['sha256:1']},
+      {reference: 'pause:x', digests: ['sha256:1']},
+    ],
+  },
+}); // prettier-ignore
 test('what a cluster leaves is read', read, {
   'kubelet-conf': 'yes',
   'admin-conf': 'yes',
@@ -74,7 +96,7 @@ test('what a cluster leaves is read', read, {
   pki: 'yes',
   occupied: ['/etc/cni'],
   images: 'yes',
-  image: ['registry.k8s.io/pause:3.10.2'],
+  image: ['registry.k8s.io/pause:3.10.2\tsha256:1'],
 }, {
   existing: {
     runtimeSockets: [],
@@ -84,7 +106,7 @@ test('what a cluster leaves is read', read, {
     etcdData: true,
     pki: true,
     occupied: ['/etc/cni'],
-    images: ['registry.k8s.io/pause:3.10.2'],
+    images: [{reference: 'registry.k8s.io/pause:3.10.2', digests: ['sha256:1']}],
   },
 }); // prettier-ignore
 test('unknown lines are passed over', read, {surprise: 'x', systemd: 'yes'}, {systemd: true});

@@ -7,7 +7,7 @@ import {
   initDocuments,
   joinDocuments,
 } from '#provisioner/kubeadm/configuration';
-import {KUBEADM_RESET_SCRIPT} from '#provisioner/kubeadm/reset-script';
+import {kubeadmResetScript} from '#provisioner/kubeadm/reset-script';
 import type {Cluster, Host} from '#provisioner/role/cluster';
 import {initDigest} from '#provisioner/phases/kubeadm-init';
 import {aCluster, aHost} from '#test/a-cluster';
@@ -70,6 +70,16 @@ test('checks that cluster.yaml ignores are ignored by kubeadm, too', t => {
   }
 });
 
+test('kubeadm is told the socket of the runtime that the host has', t => {
+  const socket = (host: Host, kind: string) =>
+    (documents({}, host)[kind]?.['nodeRegistration'] as {criSocket: string}).criSocket;
+  for (const kind of ['InitConfiguration', 'JoinConfiguration']) {
+    t.is(socket(h1, kind), 'unix:///run/containerd/containerd.sock');
+    t.is(socket({...h1, runtime: 'slipway'}, kind), 'unix:///run/slipway/cri.sock');
+  }
+  t.true(kubeadmResetScript('unix:///x').includes('--cri-socket unix:///x '));
+});
+
 test('every name of the API server is in its certificate once', t => {
   const certSANs = ['10.89.0.11', '127.0.0.1', 'api.lab', 'h1', 'localhost'];
   const made = documents({certSANs: ['localhost', 'h1']})['ClusterConfiguration'];
@@ -83,6 +93,8 @@ test('the digest of init does not depend on the token, and does on what init rea
 
 for (const shell of shells) {
   test(`${shell}: the script that undoes kubeadm has no syntax error`, t => {
-    t.notThrows(() => execFileSync(shell, ['-n'], {input: KUBEADM_RESET_SCRIPT}));
+    t.notThrows(() =>
+      execFileSync(shell, ['-n'], {input: kubeadmResetScript('unix:///run/slipway/cri.sock')}),
+    );
   });
 }

@@ -1,8 +1,8 @@
 import test from 'ava';
 import {emptyHostState, type HostState} from '#provisioner/host-state/host-state';
-import {initKeys} from '#provisioner/kubeadm/configuration';
+import {initKeys, joinKeys} from '#provisioner/kubeadm/configuration';
 import {
-  checkInitKeys,
+  changedKeys,
   describeHostActions,
   electFirst,
   INIT_ACTION,
@@ -16,12 +16,18 @@ import type {Host} from '#provisioner/role/cluster';
 import {aCluster, aHost} from '#test/a-cluster';
 import {someFacts} from '#test/some-facts';
 
-const images = {controlPlane: ['apiserver'], everyNode: ['pause', 'proxy'], addons: ['dns']};
+const images = {
+  controlPlane: ['apiserver'],
+  everyNode: ['pause', 'proxy'],
+  addons: ['dns', 'proof'],
+  proof: 'proof',
+};
 const controlPlane = (name: string) => aHost(name, {isControlPlane: true, isWorker: false});
 
 function input(host: Host, actions: HostState['actions'] = {}, present?: readonly string[]) {
   const {existing} = someFacts();
-  const facts = someFacts({existing: {...existing, images: present}});
+  const found = present?.map(reference => ({reference, digests: []}));
+  const facts = someFacts({existing: {...existing, images: found}});
   return {host, facts, state: {...emptyHostState('lab'), actions}};
 }
 
@@ -40,7 +46,8 @@ test('the first control plane is initialised and gets every image it lacks', t =
   t.deepEqual(planned, {
     host: 'h1',
     images: ['apiserver', 'proxy'],
-    addonImages: ['dns'],
+    addonImages: ['dns', 'proof'],
+    smoke: false,
     init: true,
     join: false,
     undo: false,
@@ -51,6 +58,16 @@ test('the first control plane is initialised and gets every image it lacks', t =
 test('a worker joins and gets no image of the control plane', t => {
   const planned = planHostActions(input(aHost('h2')), {images, isFirst: false});
   t.like(planned, {images: ['pause', 'proxy'], init: false, join: true});
+});
+
+test('a host of our own runtime proves it with the image of the proof before kubeadm needs it', t => {
+  const host = aHost('h2', {runtime: 'slipway'});
+  const planned = planHostActions(input(host), {images, isFirst: false});
+  t.like(planned, {images: ['proof', 'pause', 'proxy'], addonImages: ['dns'], smoke: true});
+  const phases = describeHostActions(planned).map(({phase}) => phase);
+  t.deepEqual(phases, ['images', 'images', 'images', 'smoke', 'addon-images', 'join']);
+  const member = input(host, {[JOIN_ACTION]: done()});
+  t.false(planHostActions(member, {images, isFirst: false}).smoke);
 });
 
 test('a member does nothing more; its kubelet looks after images', t => {
@@ -88,6 +105,7 @@ test('every action is a line of the plan, in the phase that does it', t => {
       'images image:pause',
       'images image:proxy',
       'addon-images image:dns',
+      'addon-images image:proof',
       'init kubeadm-init',
       'node-settings node-settings',
     ],
@@ -115,11 +133,10 @@ test('without control planes nobody is elected', elects, [input(aHost('h1'))], u
 
 const first = controlPlane('h1');
 
-test('checkInitKeys() accepts the cluster that init read', t => {
+test('changedKeys() accepts the cluster that init read', t => {
   const cluster = aCluster();
-  t.notThrows(() => {
-    checkInitKeys(cluster, input(first, {[INIT_ACTION]: done({...initKeys(cluster, first)})}));
-  });
+  const host = input(first, {[INIT_ACTION]: done({...initKeys(cluster, first)})});
+  t.deepEqual(changedKeys(cluster, host), []);
 });
 
 const {network} = aCluster();
@@ -142,20 +159,17 @@ const changedHosts: Readonly<Record<string, Host>> = {
   'address of h1': {...first, address: '192.0.2.1'},
   'internalAddress of h1': {...first, internalAddress: '192.0.2.1'},
   'groups of h1': {...first, isWorker: !first.isWorker},
+  'runtime of h1': {...first, runtime: 'slipway'},
 };
 const keysOfHosts = Object.fromEntries(Object.keys(changedHosts).map(key => [key, aCluster()]));
 
 for (const [key, cluster] of Object.entries({...changed, ...keysOfHosts})) {
-  test(`checkInitKeys() refuses another ${key} once the cluster is made, by name`, t => {
+  test(`changedKeys() refuses another ${key} once the cluster is made, by name`, t => {
     const keys = {...initKeys(aCluster(), first)};
     const host = input(changedHosts[key] ?? first, {[INIT_ACTION]: done(keys)});
-    const error = t.throws(
-      () => {
-        checkInitKeys(cluster, host);
-      },
-      {code: 'ERR_INIT_KEY_CHANGED'},
-    );
-    t.true(error.message.includes(`${key} (was ${keys[key] ?? '?'}, is `));
+    const [error, ...others] = changedKeys(cluster, host);
+    t.deepEqual([error?.code, others], ['ERR_INIT_KEY_CHANGED', []]);
+    t.true(error?.message.includes(`${key} (was ${keys[key] ?? '?'}, is `));
   });
 }
 
@@ -164,12 +178,19 @@ test('every key that only init reads has its refusal tested', t => {
   t.deepEqual(tested.sort(), Object.keys(initKeys(aCluster(), first)).sort());
 });
 
-test('checkInitKeys() lets keys change before the cluster is made', t => {
+test('changedKeys() lets keys change before the cluster is made', t => {
   const cluster = aCluster({name: 'other'});
   const keys = {...initKeys(aCluster(), first)};
   for (const actions of [{}, {[INIT_ACTION]: {...pending, keys}}]) {
-    t.notThrows(() => {
-      checkInitKeys(cluster, input(controlPlane('h1'), actions));
-    });
+    t.deepEqual(changedKeys(cluster, input(controlPlane('h1'), actions)), []);
   }
+});
+
+test('changedKeys() refuses another runtime of a host that has joined, by name', t => {
+  const host = aHost('h2', {runtime: 'slipway'});
+  const joined = {[JOIN_ACTION]: done({...joinKeys(host)})};
+  t.deepEqual(changedKeys(aCluster(), input(host, joined)), []);
+  const [error] = changedKeys(aCluster(), input({...host, runtime: 'containerd'}, joined));
+  t.is(error?.code, 'ERR_JOIN_KEY_CHANGED');
+  t.regex(error?.message ?? '', /^h2: .*runtime of h2 \(was slipway, is containerd\)/);
 });
