@@ -1,19 +1,18 @@
 import {CodedError} from '#shared/errors';
 import type {RuntimeErrorCode} from '../errors.ts';
+import {containerAnnotations} from './annotations.ts';
 import {containerApparmor} from './apparmor.ts';
 import {containerCapabilities} from './capabilities.ts';
 import {containerDevices} from './devices.ts';
-import type {ContainerNamespaces, ContainerSecurityContext, ContainerSpecInput} from './input.ts';
+import type {ContainerSecurityContext, ContainerSpecInput} from './input.ts';
 import {oomScoreAdjustment, processLimits} from './limits.ts';
 import {containerMounts} from './mounts.ts';
-import type {OciNamespace, OciSpec} from './oci-spec.ts';
+import {ociNamespaces} from './namespaces.ts';
+import {OCI_VERSION, type OciSpec} from './oci-spec.ts';
 import {protectedPaths} from './protected-paths.ts';
 import {processArguments, processEnvironment, workingDirectory} from './process.ts';
 import {containerResources} from './resources.ts';
 import {containerSeccomp} from './seccomp.ts';
-
-/** The version of the OCI runtime specification that the spec is written in. */
-const OCI_VERSION = '1.2.0';
 
 /** CRI NamespaceMode NODE; the only mode of user namespaces that the daemon has. */
 const NODE = 2;
@@ -36,21 +35,7 @@ export function containerSpec(input: ContainerSpecInput): ContainerSpec {
   const {container, image, host, defaults} = input;
   const wanted = container.linux?.resources;
 
-  const capabilities = containerCapabilities({
-    defaults: defaults.capabilities,
-    add: context.capabilities?.addCapabilities ?? [],
-    drop: context.capabilities?.dropCapabilities ?? [],
-    ambient: context.capabilities?.addAmbientCapabilities ?? [],
-    privileged,
-    held: host.capabilities,
-  });
-  const seccomp = containerSeccomp({
-    profile: context.seccomp,
-    privileged,
-    capabilities: capabilities.capabilities.bounding,
-    host,
-    localhost: input.localhostSeccomp,
-  });
+  const {capabilities, seccomp} = capabilitiesAndFilter(input, context);
   const apparmor = containerApparmor({profile: context.apparmor, privileged, host});
   const limits = processLimits(defaults.ulimits, host);
   const oom = oomScoreAdjustment(wanted?.oomScoreAdj ?? 0n, host);
@@ -81,9 +66,18 @@ export function containerSpec(input: ContainerSpecInput): ContainerSpec {
       },
       root: {path: input.rootfs, readonly: readonlyRootfs},
       mounts: mounts.mounts,
-      annotations: annotations(input),
+      annotations: containerAnnotations({
+        type: 'container',
+        sandboxId: input.sandboxId,
+        sandbox: input.sandbox,
+        containerName: container.metadata?.name,
+        systemdCgroup: input.systemdCgroup,
+      }),
       linux: {
-        namespaces: namespaces(input.namespaces, {privileged, cgroupVersion: host.cgroupVersion}),
+        namespaces: ociNamespaces(input.namespaces, {
+          privileged,
+          cgroupVersion: host.cgroupVersion,
+        }),
         cgroupsPath: input.cgroupsPath,
         resources: {devices: devices.rules, ...resources.resources},
         devices: devices.devices,
@@ -108,42 +102,29 @@ function refuseUserNamespace({namespaceOptions}: Partial<ContainerSecurityContex
   );
 }
 
-/** A namespace of the host is one that the spec does not name: the runtime stays where it is. */
-function namespaces(
-  {network, ipc, uts, pid}: ContainerNamespaces,
-  {privileged, cgroupVersion}: {readonly privileged: boolean; readonly cgroupVersion: 1 | 2},
-): readonly OciNamespace[] {
-  const joined = (type: OciNamespace['type'], path: string | undefined): readonly OciNamespace[] =>
-    path === undefined ? [] : [{type, path}];
-  return [
-    {type: 'mount'},
-    ...(pid === 'container' ? [{type: 'pid'} as const] : []),
-    ...(typeof pid === 'object' ? joined('pid', pid.path) : []),
-    ...joined('network', network),
-    ...joined('ipc', ipc),
-    ...joined('uts', uts),
-    // Under v1 the kernel file system is bound by subtree; a privileged container of v2 sees all.
-    ...(cgroupVersion === 2 && !privileged ? [{type: 'cgroup'} as const] : []),
-  ];
-}
-
-/** What other OCI runtimes (gVisor, Kata) and people reading `runc state` look for. */
-function annotations(input: ContainerSpecInput): Readonly<Record<string, string>> {
-  const {sandbox, container} = input;
-  return {
-    'io.kubernetes.cri.container-type': 'container',
-    'io.kubernetes.cri.sandbox-id': input.sandboxId,
-    'io.kubernetes.cri.container-name': container.metadata?.name ?? '',
-    'io.kubernetes.cri.sandbox-name': sandbox.metadata?.name ?? '',
-    'io.kubernetes.cri.sandbox-namespace': sandbox.metadata?.namespace ?? '',
-    'io.kubernetes.cri.sandbox-uid': sandbox.metadata?.uid ?? '',
-    // The scope that runc asks systemd for: gone with its last process, stopped before the daemon.
-    ...(input.systemdCgroup
-      ? {
-          'org.systemd.property.CollectMode': "'inactive-or-failed'",
-          'org.systemd.property.DefaultDependencies': 'true',
-          'org.systemd.property.After': "['slipway-cri.service']",
-        }
-      : {}),
-  };
+/** The filter of RuntimeDefault depends on what the process may do. */
+function capabilitiesAndFilter(
+  {host, defaults, localhostSeccomp}: ContainerSpecInput,
+  context: Partial<ContainerSecurityContext>,
+): {
+  readonly capabilities: ReturnType<typeof containerCapabilities>;
+  readonly seccomp: ReturnType<typeof containerSeccomp>;
+} {
+  const {privileged = false} = context;
+  const capabilities = containerCapabilities({
+    defaults: defaults.capabilities,
+    add: context.capabilities?.addCapabilities ?? [],
+    drop: context.capabilities?.dropCapabilities ?? [],
+    ambient: context.capabilities?.addAmbientCapabilities ?? [],
+    privileged,
+    held: host.capabilities,
+  });
+  const seccomp = containerSeccomp({
+    profile: context.seccomp,
+    privileged,
+    capabilities: capabilities.capabilities.bounding,
+    host,
+    localhost: localhostSeccomp,
+  });
+  return {capabilities, seccomp};
 }

@@ -1,3 +1,6 @@
+/** The version of the OCI runtime specification that specs are written in. */
+export const OCI_VERSION = '1.2.0';
+
 /**
  * The subset of the OCI runtime specification (1.2, Linux) that the daemon writes: `config.json`.
  * 64-bit numbers are bigints where a value can pass 2^53 (RLIM_INFINITY, memory limits).
