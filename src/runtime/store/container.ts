@@ -1,3 +1,4 @@
+import type {MountPropagation, Signal} from '../cri/gen/cri-v1_pb.ts';
 import type {Identity, ObjectStore, StoredObject} from './object-store.ts';
 import type {ProcessIdentity} from './sandbox.ts';
 
@@ -36,14 +37,16 @@ export interface ContainerMetadata extends Identity {
     readonly gid: number;
     readonly supplementalGroups: readonly number[];
   };
-  /** The name as the kernel has it, e.g. `SIGTERM`. */
-  readonly stopSignal: string;
+  /** The kernel's number of the signal that asks it to stop. */
+  readonly stopSignal: number;
   /** CRI `Signal` of the request, 0 when none was asked for. */
-  readonly requestedStopSignal: number;
+  readonly requestedStopSignal: Signal;
   readonly tty: boolean;
   readonly stdin: boolean;
   readonly stdinOnce: boolean;
   readonly privileged: boolean;
+  /** False: left-over processes must be killed one by one when its init has ended. */
+  readonly ownPidNamespace: boolean;
   /** Name of the runtime handler that runs it; never empty. */
   readonly runtimeHandler: string;
   /** As in the sandbox; kept here so that a container can be cleaned up without its sandbox. */
@@ -59,8 +62,7 @@ export interface ContainerMount {
   readonly readonly: boolean;
   readonly recursiveReadOnly: boolean;
   readonly selinuxRelabel: boolean;
-  /** CRI `MountPropagation`. */
-  readonly propagation: number;
+  readonly propagation: MountPropagation;
 }
 
 /** CRI `LinuxContainerResources`; zero and empty mean "not set". */
