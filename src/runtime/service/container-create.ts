@@ -118,7 +118,9 @@ async function write(
   deps: Dependencies,
 ): Promise<Container> {
   const bundle = deps.layout.bundle(metadata.id);
-  undo.defer('remove the bundle of the container', () => rm(bundle, {recursive: true, force: true}));
+  undo.defer('remove the bundle of the container', () =>
+    rm(bundle, {recursive: true, force: true}),
+  );
   undo.defer('remove the record of the container', () => deps.containers.remove(metadata.id));
   const [container] = await allOrFirstFailure([
     deps.containers.add(metadata),

@@ -151,7 +151,6 @@ function reasonOf(exitCode: number, oomKilled: boolean): string {
   return exitCode === 0 ? 'Completed' : 'Error';
 }
 
-
 /** The kernel's own count, while the cgroup is there; a container that ended well is not asked for. */
 async function oomKills(
   {id, metadata}: Container,

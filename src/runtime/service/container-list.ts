@@ -19,10 +19,7 @@ export function listContainers({filter}: ListContainersRequest, deps: Dependenci
 }
 
 /** CRI v1 StreamContainers: the same in pieces, then the end. */
-export async function* streamContainers(
-  {filter}: StreamContainersRequest,
-  deps: Dependencies,
-) {
+export async function* streamContainers({filter}: StreamContainersRequest, deps: Dependencies) {
   for await (const piece of chunks(matching(filter, deps))) {
     yield {containers: piece.map(containerMessage)};
   }

@@ -115,18 +115,13 @@ function describe(input: PlanInput, decided: Decided): ContainerMetadata {
 
 function planNamespaces({sandbox, checked}: PlanInput, deps: Dependencies): ContainerNamespaces {
   const {namespaces} = sandbox.metadata;
-  const pinned = (kind: string): string =>
-    join(deps.layout.sandbox(sandbox.id).namespaces, kind);
+  const pinned = (kind: string): string => join(deps.layout.sandbox(sandbox.id).namespaces, kind);
   const own = namespaces.network === 'pod';
   return {
     network: own ? pinned('net') : undefined,
     uts: own ? pinned('uts') : undefined,
     ipc: namespaces.ipc === 'pod' ? pinned('ipc') : undefined,
-    pid: pidNamespace(
-      checked.config.linux?.securityContext?.namespaceOptions,
-      sandbox,
-      deps,
-    ),
+    pid: pidNamespace(checked.config.linux?.securityContext?.namespaceOptions, sandbox, deps),
   };
 }
 

@@ -1,9 +1,5 @@
 import {isAbsolute, join, normalize} from 'node:path';
-import type {
-  ContainerConfig,
-  CreateContainerRequest,
-  ImageSpec,
-} from '../cri/gen/cri-v1_pb.ts';
+import type {ContainerConfig, CreateContainerRequest, ImageSpec} from '../cri/gen/cri-v1_pb.ts';
 import type {ContainerMetadata} from '../store/container.ts';
 import {invalidRequest} from './invalid.ts';
 

@@ -19,10 +19,7 @@ export function listImages({filter}: ListImagesRequest, deps: Dependencies) {
 }
 
 /** CRI v1 StreamImages: the same in pieces, then the end. */
-export async function* streamImages(
-  {filter}: StreamImagesRequest,
-  deps: Dependencies,
-) {
+export async function* streamImages({filter}: StreamImagesRequest, deps: Dependencies) {
   for await (const piece of chunks(matching(filter, deps))) {
     yield {images: piece.map(imageMessage)};
   }

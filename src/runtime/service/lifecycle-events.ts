@@ -38,7 +38,10 @@ export class Lifecycle {
   }
 
   /** A change of a container. */
-  container(kind: LifecycleEventKind, {id, sandboxId}: {readonly id: string; readonly sandboxId: string}): void {
+  container(
+    kind: LifecycleEventKind,
+    {id, sandboxId}: {readonly id: string; readonly sandboxId: string},
+  ): void {
     this.#stream.emit(() => this.#event(kind, id, this.#sandboxes.get(sandboxId)));
   }
 

@@ -175,11 +175,7 @@ async function collectNetworks({network, sandboxes}: Dependencies): Promise<void
   await network.collectGarbage(new Set(valid.map(({id}) => id)));
 }
 
-async function giveBack(
-  sandbox: Sandbox,
-  leftOver: LeftOver,
-  deps: Dependencies,
-): Promise<void> {
+async function giveBack(sandbox: Sandbox, leftOver: LeftOver, deps: Dependencies): Promise<void> {
   await releaseSandbox(sandbox, deps);
   if (!leftOver.sandboxes.includes(sandbox.id)) return;
   // Nobody ever got its id: there is nothing to keep it for.

@@ -19,10 +19,7 @@ export function listPodSandbox({filter}: ListPodSandboxRequest, deps: Dependenci
 }
 
 /** CRI v1 StreamPodSandboxes: the same in pieces, then the end. */
-export async function* streamPodSandboxes(
-  {filter}: StreamPodSandboxesRequest,
-  deps: Dependencies,
-) {
+export async function* streamPodSandboxes({filter}: StreamPodSandboxesRequest, deps: Dependencies) {
   for await (const piece of chunks(matching(filter, deps))) {
     yield {podSandboxes: piece.map(sandboxMessage)};
   }

@@ -16,7 +16,10 @@ export async function attachNetwork(
 /** CNI DEL; idempotent, and works when the namespace is gone already. */
 export async function detachNetwork(metadata: SandboxMetadata, deps: Dependencies): Promise<void> {
   if (metadata.namespaces.network !== 'pod') return;
-  await deps.network.remove(networkIdentity(metadata, deps), AbortSignal.timeout(DETACH_TIMEOUT_MS));
+  await deps.network.remove(
+    networkIdentity(metadata, deps),
+    AbortSignal.timeout(DETACH_TIMEOUT_MS),
+  );
 }
 
 /** It runs whether or not its caller still waits, so it has a limit of its own. */

@@ -111,11 +111,7 @@ async function waitForNetwork({namespaces}: SandboxMetadata, deps: Dependencies)
 }
 
 /** Namespaces and shared memory: system calls only, under a millisecond in all. */
-function isolate(
-  {metadata, sysctls}: SandboxRequest,
-  paths: SandboxLayout,
-  undo: UndoStack,
-): void {
+function isolate({metadata, sysctls}: SandboxRequest, paths: SandboxLayout, undo: UndoStack): void {
   const {namespaces, hostname} = metadata;
   const own = namespaces.network === 'pod';
   const kinds: readonly PinnedNamespace[] = [

@@ -27,10 +27,7 @@ export function containerStats({containerId}: ContainerStatsRequest, deps: Depen
 }
 
 /** CRI v1 ListContainerStats: created and running containers. */
-export async function listContainerStats(
-  {filter}: ListContainerStatsRequest,
-  deps: Dependencies,
-) {
+export async function listContainerStats({filter}: ListContainerStatsRequest, deps: Dependencies) {
   const containers = living(filter, deps).map(container => measured(container, deps));
   return {stats: [...(await deps.stats.listContainerStats(containers))]};
 }
@@ -73,7 +70,10 @@ export async function* streamPodSandboxStats(
   }
 }
 
-function living(filter: ContainerStatsFilter | undefined, deps: Dependencies): readonly Container[] {
+function living(
+  filter: ContainerStatsFilter | undefined,
+  deps: Dependencies,
+): readonly Container[] {
   return selectContainers(filter ?? {}, deps).filter(({status}) => status.state !== 'exited');
 }
 

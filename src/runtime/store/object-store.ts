@@ -194,9 +194,10 @@ export class ObjectStore<Metadata extends Identity, Status extends object> {
   }
 }
 
-class Entry<Metadata extends Identity, Status extends object>
-  implements StoredObject<Metadata, Status>
-{
+class Entry<Metadata extends Identity, Status extends object> implements StoredObject<
+  Metadata,
+  Status
+> {
   readonly id: string;
   readonly metadata: Metadata;
   readonly directory: string;

@@ -34,7 +34,10 @@ export class UndoStack {
       try {
         await undo();
       } catch (error) {
-        this.#log.error('could not undo a step of failed work', {step: name, error: messageOf(error)});
+        this.#log.error('could not undo a step of failed work', {
+          step: name,
+          error: messageOf(error),
+        });
       }
     }
   }
