@@ -1,5 +1,7 @@
+import {randomBytes} from 'node:crypto';
 import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
+import {buffer} from 'node:stream/consumers';
 import {digestOfBytes} from '#shared/oci/digest';
 import {mediaTypes} from '#shared/oci/manifest';
 import {RegistryClient} from '#shared/oci/registry-client';
@@ -58,6 +60,45 @@ export function testRegistryContract(
     t.false(await client.hasBlob('two', digest, signal));
     await client.putBlob('two', {digest, size: bytes.length, content: bytes}, signal);
     t.true(await client.hasBlob('two', digest, signal));
+  });
+
+  test(`${subject}: a blob is read as a whole, from a place in it, and one of no bytes`, async t => {
+    await using registry = await start();
+    const client = new RegistryClient({url: registry.url});
+    const bytes = randomBytes(3_000_000);
+    for (const [content, offset] of [
+      [bytes, 0],
+      [bytes, 1_234_567],
+      [Buffer.alloc(0), 0],
+    ] as const) {
+      const [digest, sizeBytes] = [digestOfBytes(content), content.length];
+      await client.putBlob('one', {digest, size: sizeBytes, content}, signal);
+      const request = {repository: 'one', digest, sizeBytes, stallTimeoutMs: 10_000, offset};
+      const read = await buffer(client.openBlob(request, signal));
+      t.true(read.equals(content.subarray(offset)));
+    }
+  });
+
+  test(`${subject}: a blob that is absent cannot be read`, async t => {
+    await using registry = await start();
+    const client = new RegistryClient({url: registry.url});
+    const digest = digestOfBytes('nothing');
+    const request = {repository: 'one', digest, sizeBytes: 7, stallTimeoutMs: 10_000};
+    await t.throwsAsync(client.getBlob(request, signal), {code: 'ERR_REGISTRY_REFUSED'});
+  });
+
+  test(`${subject}: an index leads to its manifests`, async t => {
+    await using registry = await start();
+    const client = new RegistryClient({url: registry.url});
+    const {text, digest} = await pushSample(client);
+    const platform = {os: 'linux', architecture: 'amd64'};
+    const entry = {mediaType: mediaTypes.manifest, digest, size: text.length, platform};
+    const index = {schemaVersion: 2, mediaType: mediaTypes.index, manifests: [entry]};
+    const document = {text: JSON.stringify(index), mediaType: mediaTypes.index};
+    await client.putManifest({repository: 'team/app', name: 'all'}, document, signal);
+    const fetched = await client.getManifest({repository: 'team/app', name: 'all'}, signal);
+    t.true('manifests' in fetched.manifest);
+    t.is(fetched.digest, digestOfBytes(document.text));
   });
 
   test(`${subject}: a blob whose bytes are not its digest is refused`, async t => {

@@ -7,6 +7,14 @@ export interface RegistryDoubleOptions {
   readonly authentication?: 'basic' | 'bearer';
   /** Answers a request by itself when it returns a status. */
   readonly intercept?: (request: IncomingMessage) => number | undefined;
+  /** Answers a GET of a blob by itself when it returns true. */
+  readonly serveBlob?: (
+    request: IncomingMessage,
+    response: ServerResponse,
+    blob: Buffer,
+  ) => boolean;
+  /** Answers Range requests with everything, as the specification allows. */
+  readonly withoutRanges?: boolean;
   /** Takes requests and never answers. */
   readonly isSilent?: boolean;
   /** Sends other manifests than it was given. */
@@ -23,7 +31,8 @@ export interface RegistryDouble extends AsyncDisposable {
   readonly url: string;
   /** `METHOD path` of every request, in order. */
   readonly requests: readonly string[];
-  readonly blobs: ReadonlyMap<string, Buffer>;
+  /** By repository and digest; a test may put others there. */
+  readonly blobs: Map<string, Buffer>;
 }
 
 interface Stored {
@@ -31,7 +40,12 @@ interface Stored {
   readonly content: Buffer;
 }
 
-const TOKEN = 'token-of-the-double';
+type Answer = (status: number, headers?: Record<string, string>, content?: Buffer) => void;
+
+/** The token that the double gives and takes. */
+export const TOKEN = 'token-of-the-double';
+/** Buys a token (OAuth 2 refresh token). */
+export const IDENTITY_TOKEN = 'identity-of-the-double';
 const BASIC = `Basic ${Buffer.from('user:secret').toString('base64')}`;
 
 /** An OCI registry in memory on loopback: the part of the distribution API that our client uses. */
@@ -40,12 +54,13 @@ export async function startRegistryDouble(
 ): Promise<RegistryDouble> {
   const requests: string[] = [];
   const blobs = new Map<string, Buffer>();
-  const manifests = new Map<string, Stored>();
+  const manifestsByName = new Map<string, Stored>();
   const uploads = new Map<string, string>();
   let uploadCount = 0;
 
   const server = createServer((request, response) => {
-    void handle(request, response);
+    response.on('error', () => undefined); // a client that went away
+    handle(request, response).catch(() => response.destroy());
   });
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
   const {port} = server.address() as AddressInfo;
@@ -57,7 +72,7 @@ export async function startRegistryDouble(
     if (options.isSilent) return;
     const body = await readBody(request);
     const {pathname, searchParams} = new URL(target, url);
-    const answer = (status: number, headers: Record<string, string> = {}, content?: Buffer) => {
+    const answer: Answer = (status, headers = {}, content) => {
       response.writeHead(status, headers).end(method === 'HEAD' ? undefined : content);
     };
     const intercepted = options.intercept?.(request);
@@ -66,7 +81,9 @@ export async function startRegistryDouble(
       return;
     }
     if (pathname === '/token') {
-      const isKnown = request.headers.authorization === BASIC;
+      const isRefresh =
+        new URLSearchParams(body.toString()).get('refresh_token') === IDENTITY_TOKEN;
+      const isKnown = request.headers.authorization === BASIC || isRefresh;
       answer(isKnown ? 200 : 401, {}, Buffer.from(JSON.stringify({token: TOKEN})));
       return;
     }
@@ -80,7 +97,7 @@ export async function startRegistryDouble(
     const key = `${repository}/${name}`;
     const route = `${method} ${kind}`;
     if (route === 'HEAD manifests' || route === 'GET manifests') {
-      const found = manifests.get(key);
+      const found = manifestsByName.get(key);
       if (found === undefined) {
         answer(404);
         return;
@@ -96,11 +113,16 @@ export async function startRegistryDouble(
         return;
       }
       const stored = {mediaType: request.headers['content-type'] ?? '', content: body};
-      manifests.set(key, stored);
-      manifests.set(`${repository}/${digestOfBytes(body)}`, stored);
+      manifestsByName.set(key, stored);
+      manifestsByName.set(`${repository}/${digestOfBytes(body)}`, stored);
       answer(201);
     } else if (route === 'HEAD blobs') {
       answer(blobs.has(key) ? 200 : 404);
+    } else if (route === 'GET blobs') {
+      const blob = blobs.get(key);
+      if (blob === undefined) answer(404);
+      else if (options.serveBlob?.(request, response, blob) !== true)
+        sendBlob(request, answer, blob);
     } else if (route === 'POST blobs/uploads') {
       uploadCount += 1;
       uploads.set(String(uploadCount), repository);
@@ -122,13 +144,31 @@ export async function startRegistryDouble(
     } else answer(404);
   }
 
+  function sendBlob({headers: {range}}: IncomingMessage, answer: Answer, blob: Buffer): void {
+    const start = Number(/^bytes=([0-9]+)-$/.exec(range ?? '')?.[1] ?? 0);
+    if (range === undefined || options.withoutRanges) {
+      answer(200, {'content-length': String(blob.length)}, blob);
+      return;
+    }
+    const headers = {
+      'content-length': String(blob.length - start),
+      'content-range': `bytes ${start}-${blob.length - 1}/${blob.length}`,
+    };
+    answer(206, headers, blob.subarray(start));
+  }
+
   /** A registry refuses a manifest whose parts it does not have. */
   function refersToKnown(repository: string, body: Buffer): boolean {
-    const {config, layers} = JSON.parse(body.toString()) as {
-      readonly config: {readonly digest: Digest};
-      readonly layers: readonly {readonly digest: Digest}[];
+    const {config, layers, manifests} = JSON.parse(body.toString()) as {
+      readonly config?: {readonly digest: Digest};
+      readonly layers?: readonly {readonly digest: Digest}[];
+      readonly manifests?: readonly {readonly digest: Digest}[];
     };
-    return [config, ...layers].every(({digest}) => blobs.has(`${repository}/${digest}`));
+    const parts = config === undefined ? [] : [config, ...(layers ?? [])];
+    return (
+      parts.every(({digest}) => blobs.has(`${repository}/${digest}`)) &&
+      (manifests ?? []).every(({digest}) => manifestsByName.has(`${repository}/${digest}`))
+    );
   }
 
   function challengeFor({headers: {authorization}}: IncomingMessage): string | undefined {

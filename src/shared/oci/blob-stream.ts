@@ -88,7 +88,7 @@ export class BlobStream extends Readable {
       }
       this.#listen(answer);
     } catch (error) {
-      if (this.#resumes > 0 && isCoded(error) && error.code === 'ERR_REGISTRY_UNREACHABLE') {
+      if (isCoded(error) && error.code === 'ERR_REGISTRY_UNREACHABLE') {
         this.#resume(error);
       } else this.destroy(error as Error);
     } finally {

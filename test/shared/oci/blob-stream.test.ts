@@ -1,0 +1,277 @@
+import {randomBytes} from 'node:crypto';
+import type {IncomingMessage, ServerResponse} from 'node:http';
+import {buffer} from 'node:stream/consumers';
+import {setImmediate as nextTurn} from 'node:timers/promises';
+import {digestOfBytes} from '#shared/oci/digest';
+import {RegistryClient} from '#shared/oci/registry-client';
+import {Secret} from '#shared/secret';
+import {IDENTITY_TOKEN, startRegistryDouble, TOKEN} from '#test/registry-double';
+import test from 'ava';
+
+const {signal} = new AbortController();
+const BLOB = randomBytes(2_000_000);
+const digest = digestOfBytes(BLOB);
+const request = {repository: 'one', digest, sizeBytes: BLOB.length, stallTimeoutMs: 5_000};
+
+type Serve = (request: IncomingMessage, response: ServerResponse, blob: Buffer) => boolean;
+
+async function aRegistry(serveBlob: Serve, options: {readonly withoutRanges?: boolean} = {}) {
+  const registry = await startRegistryDouble({serveBlob, ...options});
+  registry.blobs.set(`one/${digest}`, BLOB);
+  return {registry, client: new RegistryClient({url: registry.url})};
+}
+
+/** Sends a part of what was announced, then breaks the connection. */
+function breakAfter(response: ServerResponse, bytes: Buffer, announcedBytes: number): boolean {
+  response.writeHead(200, {'content-length': String(announcedBytes)});
+  response.write(bytes, () => response.destroy());
+  return true;
+}
+
+for (const withoutRanges of [false, true]) {
+  const how = withoutRanges ? 'skipping what is here' : 'from where it broke';
+  test(`a blob whose connection breaks goes on ${how}`, async t => {
+    let breaks = 2;
+    const {registry, client} = await aRegistry(
+      ({headers: {range}}, response, blob) => {
+        if (breaks === 0) return false;
+        breaks -= 1;
+        const start = withoutRanges ? 0 : Number(/[0-9]+/.exec(range ?? '0')?.[0]);
+        if (start > 0) {
+          response.writeHead(206, {
+            'content-range': `bytes ${start}-${blob.length - 1}/${blob.length}`,
+          });
+          response.write(blob.subarray(start, start + 700_000), () => response.destroy());
+          return true;
+        }
+        return breakAfter(response, blob.subarray(0, 600_000), blob.length);
+      },
+      {withoutRanges},
+    );
+    await using _ = registry;
+    const read = await buffer(client.openBlob(request, signal));
+    t.true(read.equals(BLOB));
+    t.is(registry.requests.length, 3);
+  });
+}
+
+test('a blob whose connection breaks again and again without a byte is given up', async t => {
+  const {registry, client} = await aRegistry((_request, response) => {
+    response.destroy();
+    return true;
+  });
+  await using _ = registry;
+  await t.throwsAsync(buffer(client.openBlob(request, signal)), {code: 'ERR_REGISTRY_UNREACHABLE'});
+  t.true(registry.requests.length <= 5);
+});
+
+test('a blob that breaks off and then brings nothing more is given up', async t => {
+  let count = 0;
+  const {registry, client} = await aRegistry((_request, response, blob) => {
+    count += 1;
+    if (count > 1) response.destroy();
+    else breakAfter(response, blob.subarray(0, 10), blob.length);
+    return true;
+  });
+  await using _ = registry;
+  await t.throwsAsync(buffer(client.openBlob(request, signal)), {code: 'ERR_REGISTRY_UNREACHABLE'});
+  t.true(count <= 6);
+});
+
+test('a blob of which no byte comes any more has stalled', async t => {
+  const {registry, client} = await aRegistry((_request, response, blob) => {
+    response.writeHead(200, {'content-length': String(blob.length)});
+    response.write(blob.subarray(0, 1000));
+    return true;
+  });
+  await using _ = registry;
+  const reading = buffer(client.openBlob({...request, stallTimeoutMs: 100}, signal));
+  await t.throwsAsync(reading, {code: 'ERR_PULL_STALLED'});
+});
+
+test('a blob whose headers never come has stalled or is unreachable, and is given up', async t => {
+  const {registry, client} = await aRegistry(() => true);
+  await using _ = registry;
+  const reading = buffer(client.openBlob({...request, stallTimeoutMs: 100}, signal));
+  await t.throwsAsync(reading, {code: 'ERR_PULL_STALLED'});
+});
+
+test('a reader that takes its time is no stall', async t => {
+  const {registry, client} = await aRegistry(() => false);
+  await using _ = registry;
+  const stream = client.openBlob({...request, stallTimeoutMs: 60}, signal);
+  const chunks: Buffer[] = [];
+  let isPaused = false;
+  for await (const chunk of stream as AsyncIterable<Buffer>) {
+    chunks.push(chunk);
+    if (isPaused) continue;
+    isPaused = true;
+    await new Promise(resolve => setTimeout(resolve, 250)); // several times the time-out
+  }
+  t.true(Buffer.concat(chunks).equals(BLOB));
+});
+
+test('a blob without end is a broken answer', async t => {
+  const {registry, client} = await aRegistry((_request, response) => {
+    response.writeHead(200);
+    const more = () => {
+      while (response.write(Buffer.alloc(100_000)));
+    };
+    response.on('drain', more);
+    more();
+    return true;
+  });
+  await using _ = registry;
+  await t.throwsAsync(buffer(client.openBlob(request, signal)), {code: 'ERR_REGISTRY_ANSWER'});
+});
+
+for (const announced of [BLOB.length - 1, BLOB.length + 1, 0]) {
+  test(`a blob announced with ${announced} bytes instead of ${BLOB.length} is a broken answer`, async t => {
+    const {registry, client} = await aRegistry((_request, response) => {
+      response.writeHead(200, {'content-length': String(announced)});
+      response.end(Buffer.alloc(announced));
+      return true;
+    });
+    await using _ = registry;
+    await t.throwsAsync(buffer(client.openBlob(request, signal)), {code: 'ERR_REGISTRY_ANSWER'});
+  });
+}
+
+test('an answer with another range than asked for is a broken answer', async t => {
+  const {registry, client} = await aRegistry((_request, response, blob) => {
+    response.writeHead(206, {'content-range': `bytes 0-${blob.length - 1}/${blob.length}`});
+    response.end(blob);
+    return true;
+  });
+  await using _ = registry;
+  const reading = buffer(client.openBlob({...request, offset: 5}, signal));
+  await t.throwsAsync(reading, {code: 'ERR_REGISTRY_ANSWER'});
+});
+
+test('a small blob with other bytes than its digest is a broken answer', async t => {
+  const {registry, client} = await aRegistry((_request, response, blob) => {
+    response.end(Buffer.alloc(blob.length));
+    return true;
+  });
+  await using _ = registry;
+  await t.throwsAsync(client.getBlob(request, signal), {code: 'ERR_REGISTRY_ANSWER'});
+});
+
+test('an abort ends a blob with its reason, and its connection', async t => {
+  const closed = Promise.withResolvers<undefined>();
+  const {registry, client} = await aRegistry((incoming, response, blob) => {
+    incoming.socket.on('close', () => {
+      closed.resolve(undefined);
+    });
+    response.writeHead(200, {'content-length': String(blob.length)});
+    response.write(blob.subarray(0, 1000));
+    return true;
+  });
+  await using _ = registry;
+  const controller = new AbortController();
+  const stream = client.openBlob(request, controller.signal);
+  stream.once('data', () => {
+    controller.abort(new Error('stop'));
+  });
+  await t.throwsAsync(buffer(stream), {message: 'stop'});
+  await closed.promise;
+});
+
+test('a blob that is destroyed before its answer leaves nothing behind', async t => {
+  const {registry, client} = await aRegistry(() => false);
+  await using _ = registry;
+  const stream = client.openBlob(request, signal);
+  stream.on('error', () => undefined);
+  stream.read();
+  stream.destroy();
+  await nextTurn();
+  t.true(stream.destroyed);
+});
+
+test('a redirect is followed to another host, which gets no credentials', async t => {
+  const seen: (string | undefined)[] = [];
+  const content = await aRegistry(({headers: {authorization}}) => {
+    seen.push(authorization);
+    return false;
+  });
+  await using _content = content.registry;
+  await using registry = await startRegistryDouble({
+    authentication: 'bearer',
+    serveBlob: ({url}, response) => {
+      response.writeHead(307, {location: `${content.registry.url}${url ?? ''}`}).end();
+      return true;
+    },
+  });
+  registry.blobs.set(`one/${digest}`, BLOB);
+  const credentials = {username: 'user', password: new Secret('secret')};
+  const client = new RegistryClient({url: registry.url, credentials});
+  const read = await buffer(client.openBlob(request, signal));
+  t.true(read.equals(BLOB));
+  t.deepEqual(seen, [undefined]);
+});
+
+test('redirects in a circle are a broken answer', async t => {
+  const {registry, client} = await aRegistry(({url}, response) => {
+    response.writeHead(302, {location: url}).end();
+    return true;
+  });
+  await using _ = registry;
+  await t.throwsAsync(buffer(client.openBlob(request, signal)), {code: 'ERR_REGISTRY_ANSWER'});
+  t.true(registry.requests.length <= 6);
+});
+
+for (const location of [undefined, 'ftp://a.b/c', 'http://']) {
+  test(`a redirect to ${String(location)} is a broken answer`, async t => {
+    const {registry, client} = await aRegistry((_request, response) => {
+      response.writeHead(302, location === undefined ? {} : {location}).end();
+      return true;
+    });
+    await using _ = registry;
+    await t.throwsAsync(buffer(client.openBlob(request, signal)), {code: 'ERR_REGISTRY_ANSWER'});
+  });
+}
+
+test('an identity token buys a token; a registry token is used as it is', async t => {
+  await using registry = await startRegistryDouble({authentication: 'bearer'});
+  registry.blobs.set(`one/${digest}`, BLOB);
+  for (const credentials of [
+    {identityToken: new Secret(IDENTITY_TOKEN)},
+    {registryToken: new Secret(TOKEN)},
+  ]) {
+    const client = new RegistryClient({url: registry.url, credentials});
+    t.true(await client.hasBlob('one', digest, signal));
+  }
+  const wrong = new RegistryClient({
+    url: registry.url,
+    credentials: {registryToken: new Secret('hunter2')},
+  });
+  await t.throwsAsync(wrong.hasBlob('one', digest, signal), {code: 'ERR_REGISTRY_DENIED'});
+});
+
+for (const authentication of ['basic', 'bearer'] as const) {
+  test(`what a registry with ${authentication} authentication repeats of our credentials is not shown`, async t => {
+    let sent = '';
+    await using registry = await startRegistryDouble({
+      authentication,
+      serveBlob: ({headers: {authorization = ''}}, response) => {
+        sent = authorization.replace(/^\w+ /, '');
+        response.writeHead(403).end(`you are ${authorization}, your password is secret`);
+        return true;
+      },
+    });
+    registry.blobs.set(`one/${digest}`, BLOB);
+    const credentials = {username: 'user', password: new Secret('secret')};
+    const client = new RegistryClient({url: registry.url, credentials});
+    const error = await t.throwsAsync(client.getBlob(request, signal));
+    t.like(error, {code: 'ERR_REGISTRY_DENIED'});
+    t.true(sent.length > 10);
+    t.false(error.message.includes(sent));
+    t.notRegex(error.message, /secret/);
+  });
+}
+
+test('a registry that cannot serve now counts as unreachable', async t => {
+  await using registry = await startRegistryDouble({intercept: () => 503});
+  const client = new RegistryClient({url: registry.url});
+  await t.throwsAsync(client.hasBlob('one', digest, signal), {code: 'ERR_REGISTRY_UNREACHABLE'});
+});
