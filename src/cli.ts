@@ -1,6 +1,8 @@
+import {dirname, join} from 'node:path';
 import {createInterface} from 'node:readline/promises';
 import {formatTable} from '#shared/table';
 import {runArtifacts, runImagesPush} from '#artifacts/command';
+import {LOCK_FILE_NAME} from '#artifacts/lock-file';
 import {isCoded, messageOf} from '#shared/errors';
 import {labErrors} from '#lab/errors';
 import {runLab} from '#lab/command';
@@ -71,13 +73,22 @@ async function labClusterFile(): Promise<string> {
 
 async function pushImages({rest, options}: Arguments, signal: AbortSignal): Promise<number> {
   const [verb = '', ...others] = rest;
-  if (verb !== 'push' || others.length > 0) throw usage('images has one command: images push');
+  const [file, ...more] = others;
+  if (verb !== 'push' || more.length > 0) throw usage('images has one command: images push');
   if (options.registry === undefined) {
     throw usage('images push needs a registry', 'add --registry http://HOST:PORT');
   }
-  await runImagesPush({registryUrl: options.registry, signal, write: output.write});
+  await runImagesPush({
+    registryUrl: options.registry,
+    signal,
+    write: output.write,
+    ...(file !== undefined && {lockFilePath: lockFileBeside(file)}),
+  });
   return 0;
 }
+
+/** cluster.yaml and its lock file are neighbours. */
+const lockFileBeside = (clusterFile: string): string => join(dirname(clusterFile), LOCK_FILE_NAME);
 
 /** `provision lab` alone is the whole of it: hosts, artifacts, images, cluster, proof. */
 async function lab(argv: readonly string[], signal: AbortSignal): Promise<number> {
@@ -92,7 +103,12 @@ async function lab(argv: readonly string[], signal: AbortSignal): Promise<number
     ]),
   );
   await steps.run('images into the registry', () =>
-    runImagesPush({registryUrl: REGISTRY_URL, signal, write: printWork}),
+    runImagesPush({
+      registryUrl: REGISTRY_URL,
+      lockFilePath: lockFileBeside(createLab().clusterFile),
+      signal,
+      write: printWork,
+    }),
   );
   const apply = parseArguments(['apply', createLab().clusterFile, '--yes']);
   const code = await steps.run('cluster and proof', () => provision(apply, signal));

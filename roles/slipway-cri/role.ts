@@ -28,6 +28,9 @@ const REGISTRIES_FILE = '/etc/slipway/registries.conf';
 /** Libraries of conmon (GLib) and crun beside those that every systemd host has. */
 const LIBRARIES = ['libcap2', 'libseccomp2', 'libyajl2'];
 
+/** Where they were sent by hand, nobody could fetch again what the kubelet has collected. */
+const SENT_IMAGES = ['registry.k8s.io/*', 'ghcr.io/flannel-io/*', 'slipway.invalid/*'];
+
 const isForSlipway = ({runtime}: Host): boolean => runtime === 'slipway';
 
 /** The shared libraries that programs of the daemon need. */
@@ -94,7 +97,7 @@ function glibPackage({os: {id, version}}: Facts): string {
 
 function configuration({cluster, render}: RoleInput): Resource {
   const content = render('slipway-cri/cri.toml', {
-    pinnedImages: [PAUSE_IMAGE],
+    pinnedImages: [PAUSE_IMAGE, ...(cluster.registryUrl === undefined ? SENT_IMAGES : [])],
     registriesFile: cluster.registryUrl === undefined ? '' : REGISTRIES_FILE,
   });
   return {kind: 'file', path: CONFIG_FILE, content, mode: 0o644};

@@ -6,6 +6,8 @@ import {formatYaml, parseYaml} from '#shared/yaml';
 import type {ArtifactsErrorCode} from './errors.ts';
 import type {SourceName} from './sources/source.ts';
 
+export const LOCK_FILE_NAME = 'cluster.lock.yaml';
+
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const LOCKED_MAX = 1_000; // artifacts and images of one cluster, all architectures
 
@@ -28,7 +30,8 @@ const lockSchema = z.strictObject({
       z.strictObject({
         reference: z.string(),
         arch: z.enum(['amd64', 'arm64']),
-        compression: z.enum(['none', 'gzip', 'zstd']),
+        /** How we made its layers; absent for an image that somebody else has made. */
+        compression: z.enum(['none', 'gzip', 'zstd']).optional(),
         digest: z.string().regex(/^sha256:[0-9a-f]{64}$/),
       }),
     )
@@ -112,6 +115,13 @@ export class LockFile {
     );
   }
 
+  /** What an image may be, whatever its compression; empty when the lock does not name it. */
+  imageDigests(reference: string, arch: string): readonly string[] {
+    return this.#lock.images
+      .filter(locked => locked.reference === reference && locked.arch === arch)
+      .map(({digest}) => digest);
+  }
+
   /** Adds an image, or checks it. @throws CodedError ERR_ARTIFACT_CHECKSUM */
   async admitImage(found: LockedImage): Promise<void> {
     const same = (locked: LockedImage) =>
@@ -143,7 +153,7 @@ export function formatLock(lock: ClusterLock): string {
   const key = (entry: LockedArtifact | LockedImage) =>
     'name' in entry
       ? `${entry.name} ${entry.arch}`
-      : `${entry.reference} ${entry.arch} ${entry.compression}`;
+      : `${entry.reference} ${entry.arch} ${entry.compression ?? ''}`;
   const sorted = <T extends LockedArtifact | LockedImage>(entries: readonly T[]) =>
     [...entries].sort((a, b) => (key(a) < key(b) ? -1 : 1));
   return formatYaml({...lock, artifacts: sorted(lock.artifacts), images: sorted(lock.images)});

@@ -3,9 +3,10 @@ import {join} from 'node:path';
 import {rolesByPhase} from '#roles';
 import type {ArtifactProgress, OnProgress} from '#artifacts/progress';
 import {imagesFor} from '#artifacts/images/image-catalogue';
+import {LOCK_FILE_NAME} from '#artifacts/lock-file';
 import {machineArch} from '#artifacts/sources/packages';
 import {assembleArchive} from '#artifacts/images/archive';
-import {missingImages} from '#artifacts/images/push';
+import {findImages} from '#artifacts/images/push';
 import {type ArtifactStore, openArtifactStore} from '#artifacts/store';
 import type {ActionOptions, Artifacts, Environment} from './actions/environment.ts';
 import type {Emit} from './engine/events.ts';
@@ -56,7 +57,7 @@ export async function openStore(
 ): Promise<ArtifactStore> {
   return await openArtifactStore({
     source: cluster.artifactsSource,
-    lockFilePath: join(cluster.directory, 'cluster.lock.yaml'),
+    lockFilePath: join(cluster.directory, LOCK_FILE_NAME),
     signal,
     onProgress,
   });
@@ -85,10 +86,16 @@ async function openArtifacts(
       coredns: byRole.coredns,
       proof: byRole.proof,
     },
-    missingImages: async references => {
+    findImages: async references => {
       const {registryUrl} = cluster;
-      if (registryUrl === undefined) return [];
-      return await missingImages({registryUrl, references, signal});
+      if (registryUrl === undefined) throw new TypeError('no registry to look into');
+      return await findImages({registryUrl, references, signal});
+    },
+    lockedDigests: reference => store.lock.imageDigests(reference, store.arch),
+    lockImages: async digests => {
+      for (const [reference, digest] of digests) {
+        await store.lock.admitImage({reference, arch: store.arch, digest});
+      }
     },
     imageArchive: references => assembleArchive({store, references, signal}),
   };

@@ -6,7 +6,7 @@ import {zstdDecompressSync} from 'node:zlib';
 import {assembleArchive} from '#artifacts/images/archive';
 import {type AssembledImage, assembleImage} from '#artifacts/images/assemble';
 import {imageCatalogue, imagesFor} from '#artifacts/images/image-catalogue';
-import {missingImages, pushImages} from '#artifacts/images/push';
+import {findImages, pushImages} from '#artifacts/images/push';
 import {type TarEntry, tarStream} from '#artifacts/images/tar';
 import type {ArtifactProgress} from '#artifacts/progress';
 import {run} from '#shared/local-process';
@@ -128,11 +128,15 @@ test('images are pushed under their own names, found there, and not sent twice',
   await using registry = await startRegistryDouble();
   const registryUrl = registry.url;
   const {all} = imagesFor({kubernetesVersion: 'v1.36.3'});
-  t.deepEqual(await missingImages({registryUrl, references: all, signal}), all);
+  t.is((await findImages({registryUrl, references: all, signal})).size, 0);
   const store = await openFakeStore(folder.path, fakeSource());
   const pushed = await pushImages({registryUrl, store, signal});
   t.deepEqual(pushed.map(({reference}) => reference).sort(), [...all].sort());
-  t.deepEqual(await missingImages({registryUrl, references: all, signal}), []);
+  const found = await findImages({registryUrl, references: all, signal});
+  t.deepEqual(found, new Map(all.map(each => [each, pushed.find(({reference}) => reference === each)?.digest ?? '']))); // prettier-ignore
+  for (const [reference, digest] of found) {
+    t.deepEqual(store.lock.imageDigests(reference, 'amd64'), [digest]);
+  }
   t.true(registry.requests.includes('PUT /v2/kube-apiserver/manifests/v1.36.3'));
   t.true(registry.requests.includes('PUT /v2/coredns/coredns/manifests/v1.14.3'));
 
@@ -154,7 +158,8 @@ test('only the images that are asked for are pushed, and the others are missing'
   await pushImages({registryUrl, store, signal, references, compression: 'none'});
   t.deepEqual(source.made, ['pause']);
   const asked = ['registry.k8s.io/pause:3.10.1', ...references];
-  t.deepEqual(await missingImages({registryUrl, references: asked, signal}), asked.slice(0, 1));
+  const found = await findImages({registryUrl, references: asked, signal});
+  t.deepEqual([...found.keys()], references);
 });
 
 test('an image or a Kubernetes version that the catalogue does not have is refused', async t => {
@@ -167,7 +172,7 @@ test('an image or a Kubernetes version that the catalogue does not have is refus
 });
 
 test('a registry that cannot be reached is a coded error', async t => {
-  const asking = missingImages({
+  const asking = findImages({
     registryUrl: 'http://127.0.0.1:1',
     references: ['a.b/c:d'],
     signal,

@@ -25,6 +25,8 @@ export interface SiteOptions {
     host: string,
   ) => Answer | undefined | Promise<Answer | undefined>;
   readonly missingImages?: readonly string[];
+  /** By reference: what the lock file names. */
+  readonly lockedDigests?: Readonly<Record<string, readonly string[]>>;
   readonly signal?: AbortSignal;
 }
 
@@ -32,6 +34,8 @@ export interface Site {
   readonly environment: Environment;
   readonly connections: ReadonlyMap<string, FakeConnection>;
   readonly events: readonly RunEvent[];
+  /** What the run has added to the lock file: reference → digest. */
+  readonly locked: ReadonlyMap<string, string>;
   /** How many requests all hosts got. */
   readonly requests: () => number;
 }
@@ -42,6 +46,7 @@ export function aSite(given: SiteOptions = {}): Site {
   const cluster = given.cluster ?? aCluster();
   const connections = new Map<string, FakeConnection>();
   const events: RunEvent[] = [];
+  const locked = new Map<string, string>();
   const hosts = new Map(cluster.hosts.map(host => [host.name, host]));
   const environment: Environment = {
     cluster,
@@ -58,7 +63,8 @@ export function aSite(given: SiteOptions = {}): Site {
         respond: async run => {
           const answer = await given.respond?.(run, name);
           if (answer !== undefined) return answer;
-          return run.script === FACTS_SCRIPT ? factsText(host, facts, state) : '';
+          if (run.script === FACTS_SCRIPT) return factsText(host, facts, state);
+          return pulledImages(run.script);
         },
       });
       connections.set(name, connection);
@@ -75,8 +81,19 @@ export function aSite(given: SiteOptions = {}): Site {
           coredns: 'registry.k8s.io/coredns:v1',
           proof: 'proof:v1',
         },
-        missingImages: references =>
-          Promise.resolve(references.filter(each => given.missingImages?.includes(each))),
+        findImages: references =>
+          Promise.resolve(
+            new Map(
+              references
+                .filter(each => given.missingImages?.includes(each) !== true)
+                .map(each => [each, digestOfImage(each)]),
+            ),
+          ),
+        lockedDigests: reference => given.lockedDigests?.[reference] ?? [],
+        lockImages: digests => {
+          for (const [reference, digest] of digests) locked.set(reference, digest);
+          return Promise.resolve();
+        },
         imageArchive: () => Promise.resolve({sizeBytes: 3, open: () => Readable.from(['tar'])}),
       }),
     render: given.render ?? (name => `# ${name}\n`),
@@ -90,7 +107,20 @@ export function aSite(given: SiteOptions = {}): Site {
     knownHostsPaths: [],
   };
   const requests = () => [...connections.values()].reduce((sum, {runs}) => sum + runs.length, 0);
-  return {environment, connections, events, requests};
+  return {environment, connections, events, locked, requests};
+}
+
+/** The digest that the site's registry has for a reference. */
+export const digestOfImage = (reference: string): string =>
+  `sha256:${createHash('sha256').update(reference).digest('hex')}`;
+
+/** What a host lists after a pull: everything that it was asked to pull. */
+function pulledImages(script: string): string {
+  const lanes = [...script.matchAll(/^pull (.+) & pids/gm)];
+  if (lanes.length === 0) return '';
+  const references = lanes.flatMap(([, words = '']) => words.split(' '));
+  const lines = references.map(name => `image\t${name}\t${digestOfImage(name)}\n`);
+  return `images\tyes\n${lines.join('')}`;
 }
 
 function factsText(

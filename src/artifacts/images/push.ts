@@ -57,11 +57,11 @@ export async function pushImages(
 }
 
 /**
- * The references whose manifest a registry does not have, in the order given.
+ * The digests of what a registry has under these references; what it lacks is absent.
  *
  * @throws CodedError of `shared/oci/errors.ts`
  */
-export async function missingImages({
+export async function findImages({
   registryUrl,
   references,
   credentials,
@@ -71,14 +71,19 @@ export async function missingImages({
   readonly references: readonly string[];
   readonly credentials?: Credentials;
   readonly signal: AbortSignal;
-}): Promise<readonly string[]> {
+}): Promise<ReadonlyMap<string, string>> {
   const client = new RegistryClient({url: registryUrl, ...(credentials && {credentials})});
   const found = await mapLimited(references, QUERIES_AT_ONCE_MAX, async text => {
     const reference = parseReference(text);
     const name = manifestName(reference);
     return await client.headManifest({repository: reference.repository, name}, signal);
   });
-  return references.filter((_reference, index) => found[index] === undefined);
+  return new Map(
+    references.flatMap((reference, index) => {
+      const digest = found[index];
+      return digest === undefined ? [] : [[reference, digest] as const];
+    }),
+  );
 }
 
 async function push(

@@ -68,7 +68,8 @@ function preparation(session: ClusterSession, plan: ClusterPlan, host: HostSessi
     idle: references.length === 0,
     run: async context => {
       if (session.cluster.registryUrl !== undefined) {
-        return await pullImages(host, references, context);
+        const digests = plan.imageDigests;
+        return await pullImages(host, {references, digests}, context);
       }
       const archive = await plan.artifacts.imageArchive(references);
       return await loadImages(host, {references, archive}, context);

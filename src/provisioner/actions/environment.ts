@@ -41,8 +41,12 @@ export interface ActionOptions {
 export interface Artifacts {
   readonly artifact: (name: ArtifactName) => Promise<Artifact>;
   readonly images: ClusterImages;
-  /** References that the site's registry does not have; none without one. */
-  readonly missingImages: (references: readonly string[]) => Promise<readonly string[]>;
+  /** Digests of what the site's registry has under these references; what it lacks is absent. */
+  readonly findImages: (references: readonly string[]) => Promise<ReadonlyMap<string, string>>;
+  /** What the lock file says that an image may be; empty when it does not name it. */
+  readonly lockedDigests: (reference: string) => readonly string[];
+  /** Adds to the lock file what it does not name yet, by reference. */
+  readonly lockImages: (digests: ReadonlyMap<string, string>) => Promise<void>;
   /** These images as one OCI archive, made here: for sites without a registry. */
   readonly imageArchive: (references: readonly string[]) => Promise<Payload>;
 }

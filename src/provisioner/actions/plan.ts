@@ -16,6 +16,7 @@ import {isOurs} from '../host-state/host-state.ts';
 import type {HostPlan} from '../plan/host-plan.ts';
 import {checkHosts} from '../preflight/check-hosts.ts';
 import {throwProblems} from '../problems-error.ts';
+import {checkImages} from './check-images.ts';
 import type {Artifacts, Environment} from './environment.ts';
 import type {OpenHost, OpenHosts} from './open-hosts.ts';
 import {planOneHost, resolveArtifacts} from './plan-hosts.ts';
@@ -29,6 +30,8 @@ export interface ClusterPlan {
   readonly actions: ReadonlyMap<string, HostActions>;
   readonly addons: readonly Addon[];
   readonly artifacts: Artifacts;
+  /** What hosts have to find under each reference that they pull. */
+  readonly imageDigests: ReadonlyMap<string, string>;
   /** The same as lines for people and machines. */
   readonly lines: readonly PlannedHost[];
   readonly changes: number;
@@ -63,10 +66,14 @@ export async function planCluster(
   signal.throwIfAborted();
   const plans = await Promise.all(targets.map(host => planOneHost(environment, host, artifact)));
   const actions = inputs.map(host =>
-    planHostActions(host, {images: artifacts.images, isFirst: host.host.name === first.host.name}),
+    planHostActions(host, {
+      images: {...artifacts.images, digestsOf: artifacts.lockedDigests},
+      isFirst: host.host.name === first.host.name,
+    }),
   );
   throwProblems(plans.flatMap(foreignFiles));
-  await checkImages(environment, artifacts, actions);
+  const needed = [...new Set(actions.flatMap(each => [...each.images, ...each.addonImages]))];
+  const imageDigests = await checkImages(cluster, artifacts, needed);
   // Of the control planes only: they are reached in every run, whatever --limit says.
   const upstream = open.hosts.some(({host, facts}) => host.isControlPlane && facts.hasUpstreamDns);
   const addons = planAddons(cluster, {images: artifacts.images, upstream}).filter(
@@ -82,6 +89,7 @@ export async function planCluster(
     actions: new Map(actions.map(each => [each.host, each])),
     addons,
     artifacts,
+    imageDigests,
     lines,
     changes: lines.reduce((sum, line) => sum + line.changes.length, 0),
   };
@@ -117,25 +125,6 @@ function foreignFiles({host, phases, input}: HostPlan): readonly CodedError[] {
       {hint: `move them away on ${host}, then run the same command again`},
     ),
   ];
-}
-
-/** A missing image costs kubeadm minutes of retries: ask for all of them first. */
-async function checkImages(
-  {cluster}: Environment,
-  artifacts: Artifacts,
-  actions: readonly HostActions[],
-): Promise<void> {
-  const needed = [...new Set(actions.flatMap(each => [...each.images, ...each.addonImages]))];
-  if (needed.length === 0) return;
-  const missing = await artifacts.missingImages(needed);
-  if (missing.length === 0) return;
-  throw new CodedError<ProvisionerErrorCode>(
-    'ERR_IMAGE_MISSING',
-    `${cluster.registryUrl ?? 'the registry'} does not have ${missing.join(', ')}`,
-    {
-      hint: `run "provision images push --registry ${cluster.registryUrl ?? 'URL'}", then try again`,
-    },
-  );
 }
 
 function describe({

@@ -1,5 +1,8 @@
+import {CodedError} from '#shared/errors';
 import {quote} from '#shared/quote';
 import type {TaskContext} from '../engine/graph.ts';
+import type {ProvisionerErrorCode} from '../errors.ts';
+import {LIST_IMAGES, parseImages} from '../facts/host-images.ts';
 import type {RuntimeName} from '../role/cluster.ts';
 import {runScript} from './run-script.ts';
 import type {HostSession} from './session.ts';
@@ -7,19 +10,24 @@ import type {HostSession} from './session.ts';
 const PULL_TIMEOUT_MS = 15 * 60_000;
 const PULLS_AT_ONCE = 3;
 
+export interface PullJob {
+  readonly references: readonly string[];
+  /** What has to be there afterwards, by reference. */
+  readonly digests: ReadonlyMap<string, string>;
+}
+
 /**
  * Pulls images through the host's own runtime, a few at a time, so that pods find them there.
  *
- * @throws CodedError ERR_IMAGE_PULL_FAILED, ERR_DISK_FULL and those of the connection
+ * @throws CodedError ERR_IMAGE_PULL_FAILED, ERR_IMAGE_DIGEST_MISMATCH, ERR_DISK_FULL and those of the connection
  */
 export async function pullImages(
   {host, connection}: HostSession,
-  references: readonly string[],
-  {progress}: TaskContext,
+  {references, digests}: PullJob,
+  {progress}: Pick<TaskContext, 'progress'>,
 ): Promise<number> {
-  if (references.length === 0) return 0;
   progress(`pulling ${references.length} images`);
-  await runScript(connection, pullScript(references, host.runtime), {
+  const {stdout} = await runScript(connection, pullScript(references, host.runtime), {
     timeoutMs: PULL_TIMEOUT_MS,
     failure: {
       code: 'ERR_IMAGE_PULL_FAILED',
@@ -27,7 +35,17 @@ export async function pullImages(
       hint: `check that ${host.name} reaches the registry of spec.registry, then run the same command again`,
     },
   });
-  return references.length;
+  const found = parseImages(stdout.split('\n').map(line => line.split('\t'))) ?? [];
+  const other = references.filter(reference => {
+    const digest = digests.get(reference) ?? '';
+    return !found.some(image => image.reference === reference && image.digests.includes(digest));
+  });
+  if (other.length === 0) return references.length;
+  throw new CodedError<ProvisionerErrorCode>(
+    'ERR_IMAGE_DIGEST_MISMATCH',
+    `${host.name}: what was pulled is not what the registry had a moment ago: ${other.join(', ')}`,
+    {hint: 'see who pushes to the registry meanwhile, then run the same command again'},
+  );
 }
 
 /** `pull REFERENCE…` of each runtime: fails, with a word on stderr, at the first that is not there. */
@@ -57,5 +75,6 @@ pids=
 ${lanes.map(lane => `pull ${quote(lane)} & pids="$pids $!"`).join('\n')}
 status=0
 for pid in $pids; do wait "$pid" || status=1; done
-exit $status`.trim();
+[ $status = 0 ] || exit $status
+${LIST_IMAGES[runtime]}`.trim();
 }

@@ -39,6 +39,8 @@ export interface NodeImages {
   readonly controlPlane: readonly string[];
   readonly everyNode: readonly string[];
   readonly addons: readonly string[];
+  /** What the lock file says that an image may be; empty: anything. */
+  readonly digestsOf: (reference: string) => readonly string[];
   /** One of the add-ons' that a pod can be made of with nothing else. */
   readonly proof: string;
 }
@@ -54,9 +56,8 @@ export function planHostActions(
   {host, facts, state}: PlannedHostInput,
   {images, isFirst}: {readonly images: NodeImages; readonly isFirst: boolean},
 ): HostActions {
-  const present = new Set(facts.existing.images?.map(({reference}) => reference));
   const missing = (references: readonly string[]) =>
-    references.filter(reference => !present.has(reference));
+    references.filter(reference => !isPresent(reference, facts, images.digestsOf(reference)));
   const init = isFirst && !isDone(state, INIT_ACTION);
   const join = !isFirst && !isDone(state, JOIN_ACTION);
   // Once a node runs, its kubelet pulls and collects images as it sees fit.
@@ -79,6 +80,13 @@ export function planHostActions(
     undo: (init && INIT_ACTION in state.actions) || (join && JOIN_ACTION in state.actions),
     nodeSettings: nodeSettingsDigest(host) !== recordedNodeSettings(state),
   };
+}
+
+/** An image of the same name that is another one has to be pulled again. */
+function isPresent(reference: string, {existing}: Facts, locked: readonly string[]): boolean {
+  const found = existing.images?.find(image => image.reference === reference);
+  if (found === undefined) return false;
+  return locked.length === 0 || found.digests.some(digest => locked.includes(digest));
 }
 
 const NO_SETTINGS = digestOf({labels: {}, taints: []});

@@ -309,6 +309,15 @@ test('a host whose images do not come is out, the others go on', async t => {
   t.is(outcome.hosts[1]?.state, 'done');
 });
 
+test('a host that found another image than the registry had is out', async t => {
+  const converged = await prepare({
+    respond: ({script}, host) =>
+      host === 'h3' && script.includes('images pull') ? 'images\tyes\nimage\tregistry.k8s.io/pause:3.10.2\tsha256:other\n' : undefined, // prettier-ignore
+  });
+  const {outcome} = await run(converged);
+  t.like(outcome.hosts[2], {state: 'failed', phase: 'images', code: 'ERR_IMAGE_DIGEST_MISMATCH'});
+});
+
 test('an interrupt during init lets it end and keeps it; nothing else is begun', async t => {
   const abort = new AbortController();
   const converged = await prepare({

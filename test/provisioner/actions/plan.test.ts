@@ -10,7 +10,7 @@ import {ProblemsError} from '#provisioner/problems-error';
 import {loadTemplates} from '#provisioner/template/templates';
 import {isCoded} from '#shared/errors';
 import {aCluster, aHost} from '#test/a-cluster';
-import {aSite, type Site} from '#test/a-site';
+import {aSite, digestOfImage, type Site} from '#test/a-site';
 
 const templates = new URL('../../../templates', import.meta.url).pathname;
 const render = await loadTemplates(templates);
@@ -144,6 +144,17 @@ test('an image that the registry lacks is refused before anything is changed', a
   const site = aSite({missingImages});
   await t.throwsAsync(planOf(site), {code: 'ERR_IMAGE_MISSING', message: /pause:3\.10\.2/});
   t.false([...site.connections.values()].some(({runs}) => runs.some(({script}) => script.includes('put '))) ); // prettier-ignore
+});
+
+test('an image that is not the locked one is refused before anything is changed', async t => {
+  const pause = 'registry.k8s.io/pause:3.10.2';
+  const site = aSite({lockedDigests: {[pause]: ['sha256:other']}});
+  await t.throwsAsync(planOf(site), {code: 'ERR_IMAGE_DIGEST_MISMATCH', message: /pause:3\.10\.2/}); // prettier-ignore
+  const either = aSite({lockedDigests: {[pause]: ['sha256:other', digestOfImage(pause)]}});
+  const plan = await planOf(either);
+  t.is(plan.imageDigests.get(pause), digestOfImage(pause));
+  t.false(either.locked.has(pause));
+  t.true(either.locked.has('registry.k8s.io/kube-apiserver:v1.36.3'), 'it was not locked yet');
 });
 
 test('another value of a key that only init reads is refused', async t => {

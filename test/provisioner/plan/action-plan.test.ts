@@ -21,6 +21,7 @@ const images = {
   everyNode: ['pause', 'proxy'],
   addons: ['dns', 'proof'],
   proof: 'proof',
+  digestsOf: () => [],
 };
 const controlPlane = (name: string) => aHost(name, {isControlPlane: true, isWorker: false});
 
@@ -53,6 +54,20 @@ test('the first control plane is initialised and gets every image it lacks', t =
     undo: false,
     nodeSettings: false,
   });
+});
+
+test('an image of the right name that is another one is pulled again', t => {
+  const {existing} = someFacts();
+  const found = [{reference: 'pause', digests: ['sha256:1']}];
+  const bare = input(aHost('h2'));
+  const host = {...bare, facts: someFacts({existing: {...existing, images: found}})};
+  const pulled = (locked: readonly string[]) => {
+    const digestsOf = (reference: string) => (reference === 'pause' ? locked : []);
+    return planHostActions(host, {images: {...images, digestsOf}, isFirst: false}).images;
+  };
+  t.deepEqual(pulled([]), ['proxy']);
+  t.deepEqual(pulled(['sha256:0', 'sha256:1']), ['proxy']);
+  t.deepEqual(pulled(['sha256:2']), ['pause', 'proxy']);
 });
 
 test('a worker joins and gets no image of the control plane', t => {
