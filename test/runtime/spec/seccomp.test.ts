@@ -1,0 +1,151 @@
+import test from 'ava';
+import {aMachine} from '#test/a-container';
+import {CAPABILITIES} from '#runtime/spec/capabilities';
+import type {OciSeccomp} from '#runtime/spec/oci-spec';
+import {containerSeccomp, defaultSeccomp} from '#runtime/spec/seccomp';
+
+/** What the first rule that names a call says, arguments included. */
+function rules({syscalls}: OciSeccomp, name: string): readonly string[] {
+  return syscalls
+    .filter(({names}) => names.includes(name))
+    .map(({action, errnoRet, args = []}) =>
+      [
+        action === 'SCMP_ACT_ALLOW' ? 'allow' : `errno ${errnoRet ?? '?'}`,
+        ...args.map(({index, op, value}) => `${index} ${op.slice('SCMP_CMP_'.length)} ${value}`),
+      ].join(', '),
+    );
+}
+
+const unprivileged = defaultSeccomp(['CAP_CHOWN'], 'x64');
+
+test('RuntimeDefault: an unknown call is one that does not exist', t => {
+  t.is(unprivileged.defaultAction, 'SCMP_ACT_ERRNO');
+  t.is(unprivileged.defaultErrnoRet, 38);
+  t.deepEqual(rules(unprivileged, 'no_such_call'), []);
+});
+
+test('RuntimeDefault: ordinary calls are allowed, dangerous ones refused', t => {
+  t.deepEqual(rules(unprivileged, 'openat'), ['allow']);
+  t.deepEqual(rules(unprivileged, 'kexec_load'), ['errno 1']);
+  t.deepEqual(rules(unprivileged, 'userfaultfd'), ['errno 1']);
+});
+
+test('RuntimeDefault: what a capability opens depends on having it', t => {
+  for (const [capability, call] of [
+    ['CAP_SYS_ADMIN', 'sethostname'],
+    ['CAP_SYS_CHROOT', 'chroot'],
+    ['CAP_SYS_MODULE', 'init_module'],
+    ['CAP_SYS_TIME', 'clock_settime'],
+    ['CAP_SYS_PTRACE', 'kcmp'],
+    ['CAP_DAC_READ_SEARCH', 'open_by_handle_at'],
+    ['CAP_BPF', 'bpf'],
+  ] as const) {
+    t.deepEqual(rules(unprivileged, call), ['errno 1'], call);
+    t.deepEqual(rules(defaultSeccomp([capability], 'x64'), call), ['allow'], call);
+  }
+});
+
+test('RuntimeDefault: of two rules without arguments for one call the first one stays', t => {
+  t.deepEqual(rules(defaultSeccomp(['CAP_PERFMON'], 'x64'), 'perf_event_open'), ['errno 1']);
+  t.deepEqual(rules(defaultSeccomp(CAPABILITIES, 'x64'), 'perf_event_open'), ['allow']);
+  const {syscalls} = defaultSeccomp(CAPABILITIES, 'x64');
+  const plain = syscalls.filter(({args}) => args === undefined).flatMap(({names}) => names);
+  t.is(new Set(plain).size, plain.length);
+});
+
+test('RuntimeDefault: sockets by family and protocol', t => {
+  t.deepEqual(rules(unprivileged, 'socket'), [
+    'errno 1, 0 EQ 40',
+    'errno 22, 0 EQ 16, 2 EQ 9',
+    'allow, 0 EQ 16, 2 NE 9',
+    'allow, 0 NE 16',
+  ]);
+  t.deepEqual(rules(defaultSeccomp(['CAP_AUDIT_WRITE'], 'x64'), 'socket'), [
+    'errno 1, 0 EQ 40',
+    'allow, 0 NE 40',
+  ]);
+});
+
+test('RuntimeDefault: calls and architectures of the machine', t => {
+  t.deepEqual(unprivileged.architectures, ['SCMP_ARCH_X86_64', 'SCMP_ARCH_X86', 'SCMP_ARCH_X32']);
+  t.deepEqual(rules(unprivileged, 'arch_prctl'), ['allow']);
+  const arm = defaultSeccomp([], 'arm64');
+  t.deepEqual(arm.architectures, ['SCMP_ARCH_AARCH64', 'SCMP_ARCH_ARM']);
+  t.deepEqual(rules(arm, 'arch_prctl'), []);
+  t.deepEqual(rules(arm, 'cacheflush'), ['allow']);
+  t.is(defaultSeccomp([], 'riscv64').architectures, undefined);
+});
+
+const LOCALHOST = 2;
+function localhost(profile: unknown, seccomp = true) {
+  return containerSeccomp({
+    profile: {profileType: LOCALHOST, localhostRef: 'mine.json'},
+    privileged: false,
+    capabilities: [],
+    host: aMachine({seccomp}),
+    localhost: profile,
+  }).seccomp;
+}
+
+test('Localhost: the profile is taken over, fields of the specification only', t => {
+  const profile = {
+    defaultAction: 'SCMP_ACT_LOG',
+    architectures: ['SCMP_ARCH_X86_64'],
+    flags: ['SECCOMP_FILTER_FLAG_LOG'],
+    comment: 'not of the specification',
+    syscalls: [
+      {
+        names: ['mkdir'],
+        action: 'SCMP_ACT_ERRNO',
+        errnoRet: 13,
+        args: [{index: 1, value: 511, op: 'SCMP_CMP_EQ'}],
+      },
+      {names: ['chmod'], action: 'SCMP_ACT_KILL_PROCESS', args: null},
+    ],
+  };
+  const {comment: _comment, ...fields} = profile;
+  t.deepEqual(localhost(profile), {
+    ...fields,
+    syscalls: [profile.syscalls[0], {names: ['chmod'], action: 'SCMP_ACT_KILL_PROCESS'}],
+  } as OciSeccomp);
+});
+
+const refused = test.macro((t, profile: unknown) => {
+  t.throws(() => localhost(profile), {code: 'ERR_SECCOMP_PROFILE_INVALID'});
+});
+test('Localhost: a missing profile is refused', refused, undefined);
+test('Localhost: a list is refused', refused, []);
+test('Localhost: a profile without an action is refused', refused, {});
+test('Localhost: an unknown action is refused', refused, {defaultAction: 'SCMP_ACT_PRAY'});
+test('Localhost: rules that are no list are refused', refused, {defaultAction: 'SCMP_ACT_LOG', syscalls: {}}); // prettier-ignore
+test('Localhost: a rule without names is refused', refused, {defaultAction: 'SCMP_ACT_LOG', syscalls: [{action: 'SCMP_ACT_LOG'}]}); // prettier-ignore
+test('Localhost: a name that is no text is refused', refused, {defaultAction: 'SCMP_ACT_LOG', syscalls: [{names: [null], action: 'SCMP_ACT_LOG'}]}); // prettier-ignore
+test('Localhost: an unknown operator is refused', refused, {defaultAction: 'SCMP_ACT_LOG', syscalls: [{names: ['a'], action: 'SCMP_ACT_LOG', args: [{index: 0, op: '=='}]}]}); // prettier-ignore
+test('Localhost: more rules than anybody needs are refused', refused, {defaultAction: 'SCMP_ACT_LOG', syscalls: Array.from({length: 5000}, () => ({names: ['a'], action: 'SCMP_ACT_LOG'}))}); // prettier-ignore
+
+test('without seccomp: RuntimeDefault is left out and said, Localhost refused', t => {
+  const withoutIt = containerSeccomp({
+    profile: {profileType: 0, localhostRef: ''},
+    privileged: false,
+    capabilities: [],
+    host: aMachine({seccomp: false}),
+    localhost: undefined,
+  });
+  t.is(withoutIt.seccomp, undefined);
+  t.is(withoutIt.notices.length, 1);
+  t.throws(() => localhost({defaultAction: 'SCMP_ACT_ALLOW'}, false), {
+    code: 'ERR_SECCOMP_PROFILE_INVALID',
+  });
+});
+
+test('a profile type that the CRI does not have is refused', t => {
+  const request = {
+    privileged: false,
+    capabilities: [],
+    host: aMachine(),
+    localhost: undefined,
+  };
+  t.throws(() => containerSeccomp({...request, profile: {profileType: 3, localhostRef: ''}}), {
+    code: 'ERR_REQUEST_INVALID',
+  });
+});
