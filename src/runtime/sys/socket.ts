@@ -21,6 +21,7 @@ const SUN_PATH_BYTES = 108;
 const EAGAIN = 11;
 const EINTR = 4;
 const ENAMETOOLONG = 36;
+const ECONNRESET = 104;
 const ENOBUFS = 105;
 /** More than conmon's largest packet (8193 bytes, runtime.md §4.4): a packet is never cut. */
 const PACKET_BYTES_MAX = 65_536;
@@ -138,7 +139,8 @@ function openConnection(readFd: number, writeFd: number): SeqpacketConnection {
       while (!closed) {
         const length = recv(readFd, buffer, buffer.length, MSG_DONTWAIT);
         if (length > 0) yield Uint8Array.prototype.slice.call(buffer, 0, length);
-        else if (length === 0) return;
+        else if (length === 0 || lastErrno() === ECONNRESET)
+          return; // gone, with or without a word
         else if (mayRetry('recv')) await until(readFd, 'read');
       }
     },
