@@ -5,7 +5,7 @@ import type {RuntimeErrorCode} from '../errors.ts';
  * What the daemon asks of an unpack worker, one JSON line on its standard input each. A layer's
  * line is followed by exactly `sizeBytes` bytes, the layer as transferred.
  */
-export type UnpackJob = LayerJob | SettleJob;
+export type UnpackJob = LayerJob | SettleJob | SyncJob | RemoveJob;
 
 export interface LayerJob {
   readonly kind: 'layer';
@@ -22,6 +22,18 @@ export interface SettleJob {
   readonly directory: string;
   /** Trees of the layers below, the uppermost first. */
   readonly lowers: readonly string[];
+}
+
+/** Writes everything of the file system that has `directory` to its disk. */
+export interface SyncJob {
+  readonly kind: 'sync';
+  readonly directory: string;
+}
+
+/** Removes what lies in a directory; the directory itself stays. */
+export interface RemoveJob {
+  readonly kind: 'remove';
+  readonly directory: string;
 }
 
 /** The worker's answer, one JSON line on its standard output. */

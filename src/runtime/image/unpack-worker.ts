@@ -2,12 +2,23 @@
 // busy for seconds, and its memory (some 100 MB) goes back to the system when the process ends.
 // It does one job after the other until its standard input ends, which it also does when the
 // daemon dies. A failed layer ends it: what is left of its bytes would be read as the next job.
+import {closeSync} from 'node:fs';
 import {messageOf, isCoded, isErrno} from '#shared/errors';
-import {InputReader} from './input-reader.ts';
-import {settleLayer} from './settle-layer.ts';
 import type {RuntimeErrorCode} from '../errors.ts';
+import {openDirectory, syncfs} from '../sys/files.ts';
+import {InputReader} from './input-reader.ts';
+import {emptyDirectory} from './remove-tree.ts';
+import {settleLayer} from './settle-layer.ts';
 import type {UnpackAnswer, UnpackFailure, UnpackJob} from './unpack-job.ts';
 import {unpackLayer} from './unpack-layer.ts';
+
+const NOTHING_MADE = {
+  kind: 'done',
+  sizeBytes: 0,
+  diskBytes: 0,
+  inodes: 0,
+  isPending: false,
+} as const;
 
 process.umask(0); // modes come from archives
 await run();
@@ -24,11 +35,29 @@ async function run(): Promise<void> {
 
 async function answerTo(job: UnpackJob, input: InputReader): Promise<UnpackAnswer> {
   try {
-    if (job.kind === 'settle') return settleLayer(job);
-    return await unpackLayer(job, input.bytes(job.sizeBytes));
+    switch (job.kind) {
+      case 'layer':
+        return await unpackLayer(job, input.bytes(job.sizeBytes));
+      case 'settle':
+        return settleLayer(job);
+      case 'sync':
+        return withDirectory(job.directory, syncfs);
+      case 'remove':
+        return withDirectory(job.directory, emptyDirectory);
+    }
   } catch (error) {
     return {kind: 'failed', failure: failureOf(error)};
   }
+}
+
+function withDirectory(path: string, work: (fd: number) => void): UnpackAnswer {
+  const fd = openDirectory(path);
+  try {
+    work(fd);
+  } finally {
+    closeSync(fd);
+  }
+  return NOTHING_MADE;
 }
 
 function failureOf(error: unknown): UnpackFailure {

@@ -1,0 +1,67 @@
+import {CodedError} from '#shared/errors';
+import type {RuntimeErrorCode} from '../errors.ts';
+import type {
+  ImagePull,
+  LayerDescriptor,
+  NewImage,
+  OpenLayer,
+  StagedLayer,
+  StoredImage,
+} from './image-store.ts';
+import type {LayerId} from './layer-id.ts';
+import type {LayerStore} from './layer-store.ts';
+
+/** See `ImagePull`: what a pull has staged or found is held until it is disposed. */
+export class LayerPull implements ImagePull {
+  readonly #layers: LayerStore;
+  readonly #commit: (image: NewImage, has: (id: LayerId) => boolean) => Promise<StoredImage>;
+  readonly #held = new Set<LayerId>();
+  readonly #working = new Set<Promise<boolean>>();
+  readonly #ended = new AbortController();
+
+  constructor(
+    layers: LayerStore,
+    commit: (image: NewImage, has: (id: LayerId) => boolean) => Promise<StoredImage>,
+  ) {
+    this.#layers = layers;
+    this.#commit = commit;
+  }
+
+  async stageLayer(
+    layer: LayerDescriptor,
+    open: OpenLayer,
+    signal: AbortSignal,
+  ): Promise<StagedLayer> {
+    this.#ended.signal.throwIfAborted();
+    if (!this.#held.has(layer.id)) {
+      this.#held.add(layer.id);
+      this.#layers.hold(layer.id);
+    }
+    const either = AbortSignal.any([signal, this.#ended.signal]);
+    const work = this.#layers.stage(layer, open, either);
+    this.#working.add(work);
+    try {
+      return {reused: await work};
+    } finally {
+      this.#working.delete(work);
+    }
+  }
+
+  async commitImage(image: NewImage): Promise<StoredImage> {
+    this.#ended.signal.throwIfAborted();
+    return this.#commit(image, id => this.#held.has(id));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ended.abort(pullEnded());
+    await Promise.allSettled(this.#working);
+    for (const id of this.#held) this.#layers.release(id);
+    this.#held.clear();
+  }
+}
+
+function pullEnded(): CodedError<RuntimeErrorCode> {
+  return new CodedError('ERR_REQUEST_CANCELLED', 'the pull was given up', {
+    hint: 'pull the image again',
+  });
+}
