@@ -77,11 +77,11 @@ export default {
     rule(
       'reachable-or-dead',
       'No program reaches this module.',
-      {path: '^src/(cli|runtime/main|runtime/image/unpack-worker)[.]ts$'},
+      {path: '^src/(cli|runtime/(main|build|image/unpack-worker|cri/api/generate))[.]ts$'},
       {
         path: '^(src|roles)/',
         reachable: false,
-        pathNot: '^src/(cli|runtime/main|runtime/image/unpack-worker)[.]ts$',
+        pathNot: '^src/(cli|runtime/(main|build|image/unpack-worker|cri/api/generate))[.]ts$',
       },
     ),
     rule(

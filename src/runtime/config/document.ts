@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import {unwrap} from './check.ts';
+import type {Written} from './runtime-config.ts';
 import {RELOADABLE_KEYS} from './reload.ts';
 import {runtimeSchema} from './runtime-schema.ts';
 
@@ -20,16 +21,33 @@ export function documentedKeys(): readonly DocumentedKey[] {
 
 /** The default configuration as TOML that can be used as it is, each key below its meaning. */
 export function formatDefaultConfig(): string {
-  const keys = documentedKeys();
+  const head = `# Configuration of slipway-cri; these are the defaults.
+# Files in cri.toml.d/*.toml come on top, by name, then flags. SIGHUP takes over
+# ${RELOADABLE_KEYS.join(', ')}.`;
+  return `${head}\n\n${formatKeys(documentedKeys())}`;
+}
+
+/** A configuration as TOML, each key below its meaning. */
+export function formatConfig(written: Written): string {
+  const values: Table = written;
+  return formatKeys(
+    documentedKeys().map(key => {
+      if (key.value === undefined) return key;
+      const [first = '', second] = key.path;
+      const above = values[first];
+      return {...key, value: second === undefined ? above : (above as Table)[second]};
+    }),
+  );
+}
+
+/** Plain keys first: in TOML what follows a table's name belongs to the table. */
+function formatKeys(keys: readonly DocumentedKey[]): string {
   const tables = keys.filter(({value}) => value === undefined);
   const plain = keys.filter(
     ({path, value}) => path.length === 1 && value !== undefined && !isTable(value),
   );
   const maps = keys.filter(({value}) => isTable(value));
-  return [
-    `# Configuration of slipway-cri; these are the defaults.
-# Files in cri.toml.d/*.toml come on top, by name, then flags. SIGHUP takes over
-# ${RELOADABLE_KEYS.join(', ')}.`,
+  const blocks = [
     ...plain.map(formatKey),
     ...maps.map(key => `${comment(key)}\n${formatMap(key.path, key.value as Table)}`),
     ...tables.map(table =>
@@ -38,10 +56,8 @@ export function formatDefaultConfig(): string {
         ...keys.filter(({path}) => path.length === 2 && path[0] === table.path[0]).map(formatKey),
       ].join('\n'),
     ),
-    '',
-  ]
-    .join('\n\n')
-    .replace(/\n+$/, '\n');
+  ];
+  return `${blocks.join('\n\n')}\n`;
 }
 
 /** docs/runtime-configuration.md */

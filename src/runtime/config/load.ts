@@ -5,7 +5,7 @@ import {parseToml, TomlSyntaxError} from '#shared/toml';
 import type {CommandErrorCode} from '../errors.ts';
 import {checkDocument, mergeDocuments, type ConfigDocument} from './check.ts';
 import {configInvalid, type ConfigProblem} from './problem.ts';
-import {deriveConfig, type RuntimeConfig} from './runtime-config.ts';
+import {deriveConfig, type RuntimeConfig, type Written} from './runtime-config.ts';
 
 /** Read when `--config` is not given; may be absent, drop-ins too. */
 export const CONFIG_FILE_DEFAULT = '/etc/slipway/cri.toml';
@@ -16,6 +16,8 @@ const CONFIG_BYTES_MAX = 1024 * 1024;
 export interface ConfigSources {
   /** undefined: the default, which may be absent. */
   readonly file: string | undefined;
+  /** The program of the default runtime handler, from `--runtime`. */
+  readonly runtime?: string | undefined;
   /** What flags say, in the shape of the file. */
   readonly flags: Readonly<Record<string, unknown>>;
 }
@@ -26,28 +28,47 @@ export interface ConfigSources {
  *
  * @throws CodedError ERR_CONFIG_INVALID with every problem, ERR_CONFIG_UNREADABLE
  */
-export async function loadConfig({file, flags}: ConfigSources): Promise<RuntimeConfig> {
+export async function loadConfig(sources: ConfigSources): Promise<RuntimeConfig> {
+  return deriveConfig(await readConfig(sources));
+}
+
+/**
+ * What `loadConfig` is made from: every key with its value, none derived.
+ *
+ * @throws CodedError ERR_CONFIG_INVALID with every problem, ERR_CONFIG_UNREADABLE
+ */
+export async function readConfig({file, runtime, flags}: ConfigSources): Promise<Written> {
   const path = file ?? CONFIG_FILE_DEFAULT;
   const main = await readOptional(path);
   if (main === undefined && file !== undefined) throw unreadable(path, 'there is no such file');
   const dropIns = await readDropIns(`${path}.d`);
   const texts = [...(main === undefined ? [] : [main]), ...dropIns];
   const parsed = texts.map(parseText);
-  const documents = [
-    ...parsed.flatMap(({document}) => (document === undefined ? [] : [document])),
-    {file: 'command line', text: '', value: flags},
-  ];
+  const written = parsed.flatMap(({document}) => (document === undefined ? [] : [document]));
+  const documents = [...written, flagsDocument(flags, runtime, written)];
   const problems = [
     ...parsed.flatMap(({problem}) => (problem === undefined ? [] : [problem])),
     ...documents.flatMap(checkDocument),
   ];
   if (problems.length > 0) throw configInvalid(problems);
-  const config = deriveConfig(mergeDocuments(documents));
-  if (!Object.hasOwn(config.runtimes, config.defaultRuntime)) {
+  const config = mergeDocuments(documents);
+  if (config.defaultRuntime !== 'runc' && !Object.hasOwn(config.runtimes, config.defaultRuntime)) {
     const message = `there is no [runtimes.${config.defaultRuntime}]`;
     throw configInvalid([{file: path, line: undefined, path: 'defaultRuntime', message}]);
   }
   return config;
+}
+
+/** Which handler `--runtime` is about is known once the files are read. */
+function flagsDocument(
+  flags: Readonly<Record<string, unknown>>,
+  runtime: string | undefined,
+  below: readonly ConfigDocument[],
+): ConfigDocument {
+  const named = below.map(({value}) => value['defaultRuntime']).findLast(Boolean);
+  const handler = typeof named === 'string' ? named : 'runc';
+  const value = runtime === undefined ? flags : {...flags, runtimes: {[handler]: {path: runtime}}};
+  return {file: 'command line', text: '', value};
 }
 
 interface ConfigText {
