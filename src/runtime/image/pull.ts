@@ -1,4 +1,5 @@
 import {createHash} from 'node:crypto';
+import {rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {type Platform, platformOf} from '#shared/oci/platform';
 import {formatReference, type ImageReference} from '#shared/oci/reference';
@@ -96,6 +97,7 @@ class RegistryPuller implements ImagePuller {
   readonly #connections: RegistryConnections;
   readonly #shared = new SharedPulls<StoredImage>();
   #registries: RegistriesConf | undefined;
+  #swept: Promise<void> | undefined;
 
   constructor({store, config, log, architecture, proxyEnvironment = {}}: PullerOptions) {
     this.#store = store;
@@ -123,6 +125,9 @@ class RegistryPuller implements ImagePuller {
   ): Promise<readonly StoredImage[]> {
     const [store, platform, log] = [this.#store, this.#platform, this.#log];
     const directory = join(this.#config.root, 'import');
+    // What a daemon that was killed has left there; the first import comes before any other.
+    this.#swept ??= rm(directory, {recursive: true, force: true});
+    await this.#swept;
     return await importImages(source, {store, platform, directory, names, log}, signal);
   }
 
