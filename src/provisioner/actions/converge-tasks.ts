@@ -12,7 +12,7 @@ import type {ClusterSession, HostSession} from '../phases/session.ts';
 import {REMOVAL_PHASE} from '../plan/host-plan.ts';
 import type {ProofResult} from '../proof/proof-result.ts';
 import {prove} from '../proof/prove.ts';
-import {membersOf} from './members.ts';
+import {membersOf, namesOf} from './members.ts';
 import type {ClusterPlan} from './plan.ts';
 
 interface TaskHooks {
@@ -179,12 +179,13 @@ function ofCluster(session: ClusterSession, plan: ClusterPlan, {now, onProof}: T
       afterSettled: settled,
       run: async ({signal, progress}) => {
         const cluster = membersOf(session.cluster, session.hosts);
+        const inventory = namesOf(session.cluster);
         const image = plan.artifacts.images.proof;
         const onEvent = (event: {readonly kind: string}) => {
           progress(event.kind.replaceAll('-', ' '));
         };
         const api = await session.api({signal});
-        onProof(await prove(api, cluster, {signal, image, onEvent}));
+        onProof(await prove(api, cluster, {signal, inventory, image, onEvent}));
         return 0;
       },
     },

@@ -6,7 +6,7 @@ import {readOnlyProof} from '../proof/read-only-proof.ts';
 import {convergeTasks} from './converge-tasks.ts';
 import type {Environment} from './environment.ts';
 import {KubernetesSession} from './kubernetes-session.ts';
-import {membersOf} from './members.ts';
+import {membersOf, namesOf} from './members.ts';
 import {openHosts, type OpenHosts} from './open-hosts.ts';
 import {type Outcome, outcomeOf} from './outcome.ts';
 import {type ClusterPlan, planCluster} from './plan.ts';
@@ -34,7 +34,7 @@ export async function converge(environment: Environment, hooks: ConvergeHooks): 
   await using kubernetes = new KubernetesSession(plan.first.connection, cluster.endpoint);
   if (plan.changes === 0) return await lookOnly(environment, {open, plan, kubernetes});
   if (!(await hooks.confirm(plan))) {
-    return outcomeOf(namesOf(plan), new Map());
+    return outcomeOf(plannedNames(plan), new Map());
   }
   return await change(environment, {open, plan, kubernetes});
 }
@@ -51,15 +51,18 @@ interface Opened {
   readonly kubernetes: KubernetesSession;
 }
 
-const namesOf = ({hosts}: ClusterPlan) => hosts.map(({host}) => host.name);
+const plannedNames = ({hosts}: ClusterPlan) => hosts.map(({host}) => host.name);
 
 async function lookOnly(
   {cluster, signal}: Environment,
   {open, plan, kubernetes}: Opened,
 ): Promise<Outcome> {
   const api = await kubernetes.api({signal});
-  const proof = await readOnlyProof(api, membersOf(cluster, open.hosts), {signal});
-  const hosts = namesOf(plan).map(host => ({host, state: 'done' as const, changes: 0}));
+  const proof = await readOnlyProof(api, membersOf(cluster, open.hosts), {
+    signal,
+    inventory: namesOf(cluster),
+  });
+  const hosts = plannedNames(plan).map(host => ({host, state: 'done' as const, changes: 0}));
   return {changes: 0, hosts, proof, errors: []};
 }
 
@@ -86,5 +89,5 @@ async function change(
   });
   const graph = {signal, emit, forks: options.forks, now: clock.monotonicMs};
   const results = await runGraph(tasks, graph);
-  return {...outcomeOf(namesOf(plan), results), ...(proof && {proof})};
+  return {...outcomeOf(plannedNames(plan), results), ...(proof && {proof})};
 }

@@ -4,6 +4,7 @@ import {countChanges} from '../plan/host-plan.ts';
 import {readClusterState} from '../proof/read-only-proof.ts';
 import type {ProofResult} from '../proof/proof-result.ts';
 import type {Environment} from './environment.ts';
+import {namesOf} from './members.ts';
 import {openHosts, type OpenHost} from './open-hosts.ts';
 import type {RuntimeName} from '../role/cluster.ts';
 import {runtimes} from '../role/runtimes.ts';
@@ -62,7 +63,10 @@ async function readApi(environment: Environment, open: Parameters<typeof openKub
   if (!open.hosts.some(({host}) => host.isControlPlane)) return undefined;
   try {
     await using kubernetes = openKubernetes(environment, open);
-    return await readClusterState(await kubernetes.api({signal}), cluster, {signal});
+    return await readClusterState(await kubernetes.api({signal}), cluster, {
+      signal,
+      inventory: namesOf(cluster),
+    });
   } catch (error) {
     // Status tells what is there; a cluster that does not answer is part of that.
     if (isCoded(error)) return undefined;

@@ -3,6 +3,7 @@ import {throwProblems} from '../problems-error.ts';
 import type {ProofResult} from '../proof/proof-result.ts';
 import {prove} from '../proof/prove.ts';
 import type {Environment} from './environment.ts';
+import {namesOf} from './members.ts';
 import {KubernetesSession} from './kubernetes-session.ts';
 import {openHosts, type OpenHosts, type OpenOptions} from './open-hosts.ts';
 
@@ -18,7 +19,7 @@ export async function verify(environment: Environment): Promise<ProofResult> {
   await using kubernetes = openKubernetes(environment, open);
   const {images} = await artifacts();
   const api = await kubernetes.api({signal});
-  return await prove(api, cluster, {signal, image: images.proof});
+  return await prove(api, cluster, {signal, inventory: namesOf(cluster), image: images.proof});
 }
 
 /** Connections to the control planes only: enough for everything that the API answers. */

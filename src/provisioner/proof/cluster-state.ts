@@ -5,7 +5,7 @@ import type {
   NodeObject,
 } from '#shared/kube/object';
 import type {Cluster, Host} from '../role/cluster.ts';
-import type {Cell, NodeProof, WorkloadProof} from './proof-result.ts';
+import type {Cell, NodeProof, StrangerNode, WorkloadProof} from './proof-result.ts';
 
 /** Namespaces whose DaemonSets and Deployments make the cluster work. */
 const SYSTEM_NAMESPACES: ReadonlySet<string> = new Set(['kube-system', 'kube-flannel']);
@@ -39,8 +39,36 @@ function judgeNode(cluster: Cluster, host: Host, {status}: NodeObject): NodeProo
   };
 }
 
-/** Judges the cluster's own DaemonSets. */
-export function judgeDaemonSets(sets: readonly DaemonSetObject[]): readonly WorkloadProof[] {
+/** Nodes of the API that no host of the inventory is. */
+export function findStrangers(
+  inventory: readonly string[],
+  nodes: readonly NodeObject[],
+): readonly StrangerNode[] {
+  return nodes
+    .filter(({metadata}) => !inventory.includes(metadata.name))
+    .map(node => ({node: node.metadata.name, ready: isReady(node)}))
+    .sort((a, b) => (a.node < b.node ? -1 : 1));
+}
+
+/** Nodes that are not judged here and do not work: a DaemonSet lacks a pod on each. */
+export function countOthersDown({hosts}: Cluster, nodes: readonly NodeObject[]): number {
+  const judged = new Set(hosts.map(({name}) => name));
+  return nodes.filter(node => !judged.has(node.metadata.name) && !isReady(node)).length;
+}
+
+function isReady({status}: NodeObject): boolean {
+  return status?.conditions?.find(({type}) => type === 'Ready')?.status === 'True';
+}
+
+/**
+ * Judges the cluster's own DaemonSets.
+ *
+ * @param othersDown nodes whose pods may be missing
+ */
+export function judgeDaemonSets(
+  sets: readonly DaemonSetObject[],
+  {othersDown}: {readonly othersDown: number},
+): readonly WorkloadProof[] {
   return sets.filter(isSystem).map(set => {
     const {desiredNumberScheduled, updatedNumberScheduled, numberAvailable} = set.status ?? {};
     return judgeWorkload(`DaemonSet`, set, {
@@ -49,6 +77,7 @@ export function judgeDaemonSets(sets: readonly DaemonSetObject[]): readonly Work
       wanted: desiredNumberScheduled,
       updated: updatedNumberScheduled ?? 0,
       available: numberAvailable ?? 0,
+      mayLack: othersDown,
     });
   });
 }
@@ -64,6 +93,7 @@ export function judgeDeployments(
       wanted: deployment.spec?.replicas ?? 1,
       updated: updatedReplicas ?? 0,
       available: availableReplicas ?? 0,
+      mayLack: 0,
     });
   });
 }
@@ -73,21 +103,22 @@ interface Progress {
   readonly wanted: number | undefined;
   readonly updated: number;
   readonly available: number;
+  readonly mayLack: number;
 }
 
 function judgeWorkload(
   kind: string,
   {metadata}: KubernetesObject,
-  {observedGeneration, wanted, updated, available}: Progress,
+  {observedGeneration, wanted, updated, available, mayLack}: Progress,
 ): WorkloadProof {
   const workload = `${kind} ${metadata.namespace ?? ''}/${metadata.name}`;
   if (wanted === undefined || (observedGeneration ?? 0) < (metadata.generation ?? 0)) {
     return {workload, cell: failed('its controller has not acted on it yet')};
   }
-  if (updated < wanted) {
+  if (updated < wanted - mayLack) {
     return {workload, cell: failed(`${updated} of ${wanted} pods are of its present version`)};
   }
-  return available < wanted
+  return available < wanted - mayLack
     ? {workload, cell: failed(`${available} of ${wanted} pods are available`)}
     : {workload, cell: ok(`${available}/${wanted}`)};
 }

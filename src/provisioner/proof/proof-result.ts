@@ -34,9 +34,17 @@ export interface WorkloadProof {
   readonly cell: Cell;
 }
 
+/** A node of the API that is no host of the inventory. */
+export interface StrangerNode {
+  readonly node: string;
+  readonly ready: boolean;
+}
+
 export interface ProofResult {
   readonly nodes: readonly NodeProof[]; // sorted by name
   readonly workloads: readonly WorkloadProof[]; // sorted by name
+  /** Not judged, but told. */
+  readonly strangers: readonly StrangerNode[]; // sorted by name
 }
 
 /** One cell that failed, with the words to find it. */
@@ -114,7 +122,12 @@ export function formatProof(result: ProofResult): string {
     result.workloads.map(({workload, cell}) => [workload, formatCell(cell)]),
   );
   const failures = failuresOf(result).map(({subject, detail}) => `failed: ${subject}: ${detail}`);
-  return [nodes, '', workloads, ...(failures.length > 0 ? ['', ...failures] : [])]
+  const strangers = result.strangers.map(
+    ({node, ready}) =>
+      `note: node ${node} (${ready ? 'Ready' : 'not Ready'}) is not in the inventory: put it back, or take it out of the cluster: provision kubectl drain ${node} --ignore-daemonsets && provision kubectl delete node ${node}`,
+  );
+  const notes = [...failures, ...strangers];
+  return [nodes, '', workloads, ...(notes.length > 0 ? ['', ...notes] : [])]
     .map(line => `${line}\n`)
     .join('');
 }

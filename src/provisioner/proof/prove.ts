@@ -30,7 +30,7 @@ import {
   requestScript,
   requestsNotMade,
 } from './proof-script.ts';
-import {awaitClusterState} from './read-only-proof.ts';
+import {awaitClusterState, type StateOptions} from './read-only-proof.ts';
 
 /** What the proof is doing, for whoever watches. */
 export type ProofEvent =
@@ -40,8 +40,7 @@ export type ProofEvent =
   | {readonly kind: 'checked'; readonly node: string}
   | {readonly kind: 'removed'; readonly namespace: string};
 
-export interface ProveOptions {
-  readonly signal: AbortSignal;
+export interface ProveOptions extends StateOptions {
   /** Reference of the proof's image as nodes pull it. */
   readonly image: string;
   readonly onEvent?: (event: ProofEvent) => void;
@@ -75,7 +74,7 @@ export async function prove(
   cluster: Cluster,
   options: ProveOptions,
 ): Promise<ProofResult> {
-  const {signal, image, onEvent = () => undefined} = options;
+  const {signal, inventory, image, onEvent = () => undefined} = options;
   const namespace = `provision-proof-${randomBytes(4).toString('hex')}`;
   await removeLeftovers(api, {signal, onEvent});
   // Ends what still runs beside a part that failed.
@@ -83,7 +82,7 @@ export async function prove(
   const limited = AbortSignal.any([signal, stop.signal]);
   let result: ProofResult;
   try {
-    result = await proveIn(api, cluster, {namespace, image}, {signal: limited, onEvent});
+    result = await proveIn(api, cluster, {namespace, image, inventory}, {signal: limited, onEvent});
   } catch (error) {
     stop.abort();
     // The first failure tells more than one of tidying up, which the next proof makes good.
@@ -118,12 +117,12 @@ async function removeNamespace(api: KubernetesApi, namespace: string): Promise<v
 async function proveIn(
   api: KubernetesApi,
   cluster: Cluster,
-  place: ProofPlace,
+  {inventory, ...place}: ProofPlace & Pick<StateOptions, 'inventory'>,
   watching: Watching,
 ): Promise<ProofResult> {
   const {signal} = watching;
   const [state, {pods, nodePort}] = await Promise.all([
-    awaitClusterState(api, cluster, {signal, timeoutMs: STATE_TIMEOUT_MS}),
+    awaitClusterState(api, cluster, {signal, inventory, timeoutMs: STATE_TIMEOUT_MS}),
     startPods(api, cluster, place, watching),
   ]);
   const rows = await mapLimited(pods, CALLS_AT_ONCE_MAX, async (pod, index) => {
@@ -131,7 +130,7 @@ async function proveIn(
     watching.onEvent({kind: 'checked', node: pod.host.name});
     return row;
   });
-  return {nodes: mergeNodeProofs([state.nodes, rows]), workloads: state.workloads};
+  return {...state, nodes: mergeNodeProofs([state.nodes, rows])};
 }
 
 async function startPods(

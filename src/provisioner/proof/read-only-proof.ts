@@ -3,7 +3,13 @@ import type {KubernetesApi} from '#shared/kube/kubernetes-api';
 import {daemonSetKind, deploymentKind, nodeKind} from '#shared/kube/object';
 import type {KubernetesObject, ObjectKind} from '#shared/kube/object';
 import type {Cluster} from '../role/cluster.ts';
-import {judgeDaemonSets, judgeDeployments, judgeNodes} from './cluster-state.ts';
+import {
+  countOthersDown,
+  findStrangers,
+  judgeDaemonSets,
+  judgeDeployments,
+  judgeNodes,
+} from './cluster-state.ts';
 import {requireProven, type Cell, type ProofResult, type WorkloadProof} from './proof-result.ts';
 
 /**
@@ -15,16 +21,22 @@ import {requireProven, type Cell, type ProofResult, type WorkloadProof} from './
 export async function readOnlyProof(
   api: KubernetesApi,
   cluster: Cluster,
-  {signal}: {readonly signal: AbortSignal},
+  options: StateOptions,
 ): Promise<ProofResult> {
-  return requireProven(await readClusterState(api, cluster, {signal}));
+  return requireProven(await readClusterState(api, cluster, options));
+}
+
+export interface StateOptions {
+  readonly signal: AbortSignal;
+  /** Names of all hosts, also of those that are not judged here. */
+  readonly inventory: readonly string[];
 }
 
 /** The same as a result, whatever it says: `provision status` shows it. */
 export async function readClusterState(
   api: KubernetesApi,
   cluster: Cluster,
-  {signal}: {readonly signal: AbortSignal},
+  {signal, inventory}: StateOptions,
 ): Promise<ProofResult> {
   const [nodes, daemonSets, deployments] = await Promise.all([
     api.list(nodeKind, {signal}),
@@ -33,7 +45,11 @@ export async function readClusterState(
   ]);
   return {
     nodes: judgeNodes(cluster, nodes),
-    workloads: sortWorkloads([...judgeDaemonSets(daemonSets), ...judgeDeployments(deployments)]),
+    workloads: sortWorkloads([
+      ...judgeDaemonSets(daemonSets, {othersDown: countOthersDown(cluster, nodes)}),
+      ...judgeDeployments(deployments),
+    ]),
+    strangers: findStrangers(inventory, nodes),
   };
 }
 
@@ -44,17 +60,37 @@ export async function readClusterState(
 export async function awaitClusterState(
   api: KubernetesApi,
   cluster: Cluster,
-  options: {readonly signal: AbortSignal; readonly timeoutMs: number},
+  {inventory, ...options}: StateOptions & {readonly timeoutMs: number},
 ): Promise<ProofResult> {
+  const othersDown = async () =>
+    countOthersDown(cluster, await api.list(nodeKind, {signal: options.signal}));
+  const before = await othersDown();
   const [nodes, daemonSets, deployments] = await Promise.all([
     settle(api, nodeKind, objects => judgeNodes(cluster, objects), {
       ...options,
       cellsOf: ({cells}) => Object.values(cells),
     }),
-    settle(api, daemonSetKind, judgeDaemonSets, {...options, cellsOf: ({cell}) => [cell]}),
+    settle(api, daemonSetKind, objects => judgeDaemonSets(objects, {othersDown: before}), {
+      ...options,
+      cellsOf: ({cell}) => [cell],
+    }),
     settle(api, deploymentKind, judgeDeployments, {...options, cellsOf: ({cell}) => [cell]}),
   ]);
-  return {nodes, workloads: sortWorkloads([...daemonSets, ...deployments])};
+  return {
+    nodes: nodes.rows,
+    workloads: sortWorkloads([
+      // Another node may have gone down meanwhile.
+      ...judgeDaemonSets(daemonSets.objects, {othersDown: await othersDown()}),
+      ...deployments.rows,
+    ]),
+    strangers: findStrangers(inventory, nodes.objects),
+  };
+}
+
+/** Objects as they were last seen, and what was said of them. */
+interface Settled<T, Row> {
+  readonly objects: readonly T[];
+  readonly rows: readonly Row[];
 }
 
 interface SettleOptions<Row> {
@@ -63,17 +99,17 @@ interface SettleOptions<Row> {
   readonly cellsOf: (row: Row) => readonly Cell[];
 }
 
-/** Watches a kind until no cell of its rows has failed; after the deadline, the last rows seen. */
+/** Watches a kind until no cell of its rows has failed; after the deadline, what was seen last. */
 async function settle<T extends KubernetesObject, Row>(
   api: KubernetesApi,
   kind: ObjectKind<T>,
   judge: (objects: readonly T[]) => readonly Row[],
   {signal, timeoutMs, cellsOf}: SettleOptions<Row>,
-): Promise<readonly Row[]> {
-  let last: readonly Row[] | undefined;
-  const decide = (objects: readonly T[]): readonly Row[] | undefined => {
-    last = judge(objects);
-    return last.flatMap(cellsOf).every(({state}) => state === 'ok') ? last : undefined;
+): Promise<Settled<T, Row>> {
+  let last: Settled<T, Row> | undefined;
+  const decide = (objects: readonly T[]): Settled<T, Row> | undefined => {
+    last = {objects, rows: judge(objects)};
+    return last.rows.flatMap(cellsOf).every(({state}) => state === 'ok') ? last : undefined;
   };
   try {
     const description = `every ${kind.kind} to be as it should be`;

@@ -28,10 +28,11 @@ test('nodes that the inventory does not know are left alone', t => {
 
 test('a workload is available only in its present version', t => {
   const status = {...(daemonSet['status'] as object), updatedNumberScheduled: 2};
+  const none = {othersDown: 0};
   const states = [
-    judgeDaemonSets([daemonSet]),
-    judgeDaemonSets([{...daemonSet, status}]),
-    judgeDaemonSets([{...daemonSet, status: {}}]),
+    judgeDaemonSets([daemonSet], none),
+    judgeDaemonSets([{...daemonSet, status}], none),
+    judgeDaemonSets([{...daemonSet, status: {}}], none),
     judgeDeployments([{...deployment, status: {observedGeneration: 1, availableReplicas: 2}}]),
     judgeDeployments([{...deployment, status: {observedGeneration: 2, updatedReplicas: 2}}]),
   ].map(([workload]) => workload?.cell.state);
@@ -136,6 +137,7 @@ test('a table with a failure shows it and says it in words', t => {
   const result = {
     nodes: [{node: 'h1', cells: {ready: {state: 'failed', detail: 'no kubelet'} as const}}],
     workloads: [],
+    strangers: [],
   };
   t.regex(formatProof(result), /h1 +FAILED/);
   t.regex(formatProof(result), /failed: h1 ready: no kubelet/);

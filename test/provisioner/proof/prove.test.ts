@@ -1,5 +1,5 @@
 import test, {type ExecutionContext} from 'ava';
-import type {ExecResult, PodName} from '#shared/kube/kubernetes-api';
+import type {ExecResult, KubernetesApi, PodName} from '#shared/kube/kubernetes-api';
 import type {KubernetesObject} from '#shared/kube/object';
 import {failuresOf, formatProof, ProofFailedError} from '#provisioner/proof/proof-result';
 import {prove, type ProofEvent} from '#provisioner/proof/prove';
@@ -11,6 +11,7 @@ import {aNode, daemonSet, deployment} from './fixture.ts';
 const signal = AbortSignal.timeout(30_000);
 const cluster = aCluster();
 const image = 'slipway.invalid/proof:1';
+const inventory = cluster.hosts.map(({name}) => name);
 
 interface LabOptions {
   readonly nodes?: readonly KubernetesObject[];
@@ -60,7 +61,12 @@ function proofNamespaces(lab: FakeKubernetes): readonly string[] {
 test('prove() proves every node, tells what it does and removes its namespace', async t => {
   const lab = aLab();
   const events: ProofEvent[] = [];
-  const result = await prove(lab.api, cluster, {signal, image, onEvent: e => void events.push(e)});
+  const result = await prove(lab.api, cluster, {
+    signal,
+    inventory,
+    image,
+    onEvent: e => void events.push(e),
+  });
   t.deepEqual(failuresOf(result), []);
   t.deepEqual(proofNamespaces(lab), []);
   t.deepEqual(
@@ -88,7 +94,7 @@ test('prove() fails with the cell that failed, and still removes its namespace',
         ? {exitCode: 0, stdout: '0\tfailed\twget: bad address\n', stderr: ''}
         : answerAll(pod, argv),
   });
-  const error = await t.throwsAsync(prove(lab.api, cluster, {signal, image}), {
+  const error = await t.throwsAsync(prove(lab.api, cluster, {signal, inventory, image}), {
     instanceOf: ProofFailedError,
     code: 'ERR_PROOF_FAILED',
   });
@@ -105,7 +111,7 @@ test('a log that cannot be read is a failed cell', async t => {
     intercept: ({path}) => (path.includes('/log?') ? refuse(500, 'InternalError') : undefined),
   });
   const single = aCluster({hosts: [aHost('h1')]});
-  const error = await t.throwsAsync(prove(lab.api, single, {signal, image}), {
+  const error = await t.throwsAsync(prove(lab.api, single, {signal, inventory, image}), {
     instanceOf: ProofFailedError,
   });
   t.deepEqual(
@@ -123,7 +129,7 @@ test('prove() removes its namespace when it is interrupted, and rejects with the
       return {exitCode: 0, stdout: '', stderr: ''};
     },
   });
-  const proving = prove(lab.api, cluster, {signal: stop.signal, image});
+  const proving = prove(lab.api, cluster, {signal: stop.signal, inventory, image});
   t.is(await t.throwsAsync(proving), reason);
   t.deepEqual(proofNamespaces(lab), []);
 });
@@ -135,7 +141,9 @@ test('prove() removes its namespace when the API refuses a pod', async t => {
         ? refuse(422, 'Invalid', 'spec.containers is wrong')
         : undefined,
   });
-  await t.throwsAsync(prove(lab.api, cluster, {signal, image}), {code: 'ERR_API_REFUSED'});
+  await t.throwsAsync(prove(lab.api, cluster, {signal, inventory, image}), {
+    code: 'ERR_API_REFUSED',
+  });
   t.deepEqual(proofNamespaces(lab), []);
 });
 
@@ -147,13 +155,13 @@ test('prove() removes what a killed proof left, but not other namespaces', async
   });
   const left = namespace('provision-proof-0000', {'provision.dev/proof': 'true'});
   const lab = aLab({objects: [left, namespace('mine')]});
-  await prove(lab.api, cluster, {signal, image});
+  await prove(lab.api, cluster, {signal, inventory, image});
   t.deepEqual(proofNamespaces(lab), ['mine']);
 });
 
 test('readOnlyProof() changes nothing and makes one list of each kind', async t => {
   const lab = aLab();
-  await readOnlyProof(lab.api, cluster, {signal});
+  await readOnlyProof(lab.api, cluster, {signal, inventory});
   t.deepEqual(lab.requests.toSorted(), [
     'GET /api/v1',
     'GET /api/v1/nodes',
@@ -165,9 +173,12 @@ test('readOnlyProof() changes nothing and makes one list of each kind', async t 
 
 const finds = test.macro(
   async (t: ExecutionContext, nodes: readonly KubernetesObject[], subjects: readonly string[]) => {
-    const error = await t.throwsAsync(readOnlyProof(aLab({nodes}).api, cluster, {signal}), {
-      instanceOf: ProofFailedError,
-    });
+    const error = await t.throwsAsync(
+      readOnlyProof(aLab({nodes}).api, cluster, {signal, inventory}),
+      {
+        instanceOf: ProofFailedError,
+      },
+    );
     t.deepEqual(
       failuresOf(error.result).map(({subject}) => subject),
       subjects,
@@ -190,3 +201,52 @@ test(
   [h1, aNode('h2', {nodeInfo}), h3],
   ['h2 version', 'h2 runtime'],
 );
+
+const lost = aNode('h4', {conditions: [{type: 'Ready', status: 'Unknown'}]});
+const onAll = (numberAvailable: number): KubernetesObject => ({
+  ...daemonSet,
+  status: {
+    observedGeneration: 1,
+    desiredNumberScheduled: 4,
+    updatedNumberScheduled: numberAvailable,
+    numberAvailable,
+  },
+});
+
+test('a node whose host left the inventory is told with its remedy, and fails nothing', async t => {
+  const nodes = [h1, h2, h3, lost];
+  for (const proof of [
+    (api: KubernetesApi) => prove(api, cluster, {signal, inventory, image}),
+    (api: KubernetesApi) => readOnlyProof(api, cluster, {signal, inventory}),
+  ]) {
+    const result = await proof(aLab({nodes, objects: [onAll(3)]}).api);
+    t.deepEqual(result.strangers, [{node: 'h4', ready: false}]);
+    t.regex(formatProof(result), /^note: node h4 \(not Ready\) .*kubectl delete node h4$/m);
+    t.regex(formatProof(result), /DaemonSet kube-system\/kube-proxy +3\/4/);
+  }
+});
+
+test('a node that this run does not judge is no stranger, and its pods are not waited for', async t => {
+  const limited = {...cluster, hosts: cluster.hosts.slice(0, 2)};
+  const h3Down = aNode('h3', {conditions: [{type: 'Ready', status: 'False'}]});
+  const status = {
+    ...(daemonSet['status'] as object),
+    numberAvailable: 2,
+    updatedNumberScheduled: 2,
+  };
+  const lab = aLab({nodes: [h1, h2, h3Down], objects: [{...daemonSet, status}]});
+  const result = await readOnlyProof(lab.api, limited, {signal, inventory});
+  t.deepEqual(result.strangers, []);
+});
+
+test('a DaemonSet that lacks a pod on a node of ours fails, however many others are down', async t => {
+  const proving = readOnlyProof(
+    aLab({nodes: [h1, h2, h3, lost], objects: [onAll(2)]}).api,
+    cluster,
+    {
+      signal,
+      inventory,
+    },
+  );
+  await t.throwsAsync(proving, {instanceOf: ProofFailedError});
+});
