@@ -108,7 +108,7 @@ class RegistryPuller implements ImagePuller {
     this.#connections = new RegistryConnections({
       certsDirectory: config.certsDirectory ?? CERTS_DIRECTORY,
       proxyEnvironment,
-      timeoutMs: Math.min(REQUEST_TIMEOUT_MS, this.#stallTimeoutMs),
+      timeoutMs: REQUEST_TIMEOUT_MS,
       log,
     });
   }

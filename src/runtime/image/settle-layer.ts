@@ -1,10 +1,217 @@
-import {existsSync} from 'node:fs';
+import {
+  type BigIntStats,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  unlinkSync,
+} from 'node:fs';
 import {join} from 'node:path';
-import {PENDING_FILE, type SettleJob, type UnpackDone} from './unpack-job.ts';
+import type {ByteString} from '../sys/tree.ts';
+import {copyMetadata, copyUp, setTimes} from './copy-up.ts';
+import {layerInvalid} from './layer-invalid.ts';
+import {byteStringOf, bytesOf, isOpaque, MergedView, statsOf} from './merged-view.ts';
+import type {PendingWork} from './unpack-finish.ts';
+import {PENDING_FILE, type SettleJob, TREE_DIRECTORY, type UnpackDone} from './unpack-job.ts';
+import {shown} from './unpack-path.ts';
 
-export function settleLayer(job: SettleJob): UnpackDone {
-  if (existsSync(join(job.directory, PENDING_FILE))) {
-    // next
+const DISK_BLOCK_BYTES = 4096n;
+
+/**
+ * Does what an archive left open, because it is about the layers below:
+ *
+ * 1. a directory without an entry, where a link is below (`lib/x` on `lib -> usr/lib`): its content
+ *    moves to where the link leads;
+ * 2. whiteouts that hide nothing go, as overlayfs would list them where it has nothing to merge;
+ * 3. hard links to files of lower layers: the file is copied up, then linked;
+ * 4. a directory without an entry looks as below.
+ *
+ * @returns what was added
+ * @throws CodedError ERR_LAYER_INVALID for a hard link to a file that no layer has
+ */
+export function settleLayer({directory, lowers}: SettleJob): UnpackDone {
+  const text = readFileSync(join(directory, PENDING_FILE), 'utf8');
+  const pending = JSON.parse(text) as PendingWork; // our own process wrote it
+  const tree = byteStringOf(join(directory, TREE_DIRECTORY));
+  return new Settling(tree, lowers.map(byteStringOf)).run(pending);
+}
+
+class Settling {
+  readonly #tree: ByteString;
+  readonly #lowers: MergedView;
+  /** This layer on the others, as a container will see them. */
+  readonly #all: MergedView;
+  /** Times of directories before something in them was changed. */
+  readonly #times = new Map<ByteString, BigIntStats>();
+  readonly #links = new Map<ByteString, ByteString>();
+  #implied = new Set<ByteString>();
+  #sizeBytes = 0;
+  #diskBytes = 0;
+  #inodes = 0;
+
+  constructor(tree: ByteString, lowers: readonly ByteString[]) {
+    this.#tree = tree;
+    this.#lowers = new MergedView(lowers);
+    this.#all = new MergedView([tree, ...lowers]);
   }
-  return {kind: 'done', sizeBytes: 0, diskBytes: 0, inodes: 0, isPending: false};
+
+  run({impliedDirectories, whiteouts, hardLinks}: PendingWork): UnpackDone {
+    this.#implied = new Set(impliedDirectories);
+    const moves: Move[] = [];
+    for (const path of impliedDirectories) this.#followLink(moved(path, moves), moves);
+    for (const path of whiteouts) this.#dropIfVain(moved(path, moves));
+    for (const {path, target} of hardLinks) this.#links.set(moved(path, moves), target);
+    for (const path of this.#links.keys()) this.#link(path, new Set());
+    for (const [path, stats] of this.#times) {
+      if (statsOf(this.#inTree(path)) !== undefined) setTimes(this.#inTree(path), stats);
+    }
+    for (const path of this.#implied) this.#describe(path);
+    return {
+      kind: 'done',
+      sizeBytes: this.#sizeBytes,
+      diskBytes: this.#diskBytes,
+      inodes: this.#inodes,
+      isPending: false,
+    };
+  }
+
+  /** Moves the content of a directory that stands where a lower layer has a link to one. */
+  #followLink(path: ByteString, moves: Move[]): void {
+    const names = namesOf(path);
+    if (names.length === 0 || this.#lowerEntry(names)?.kind !== 'symlink') return;
+    const resolved = this.#lowers.resolve(names, {isLastFollowed: true});
+    if (resolved?.entry.kind !== 'directory') return;
+    const target = resolved.names.join('/');
+    if (`${target}/`.startsWith(`${path}/`)) return;
+    this.#makeDirectories(resolved.names);
+    this.#merge(path, target);
+    this.#implied.delete(path);
+    moves.push({from: path, to: target});
+  }
+
+  #merge(from: ByteString, to: ByteString): void {
+    this.#touch(to);
+    for (const name of readdirSync(bytesOf(this.#inTree(from)), 'latin1')) {
+      const [source, target] = [joined(from, name), joined(to, name)];
+      const existing = statsOf(this.#inTree(target));
+      const isBoth =
+        existing?.isDirectory() === true && statsOf(this.#inTree(source))?.isDirectory();
+      if (isBoth === true) {
+        this.#merge(source, target);
+        this.#implied.delete(source);
+      } else if (existing === undefined) {
+        renameSync(bytesOf(this.#inTree(source)), bytesOf(this.#inTree(target)));
+        this.#renameImplied(source, target);
+      } else {
+        rmSync(bytesOf(this.#inTree(source)), {recursive: true});
+      }
+    }
+    this.#touch(parentOf(from));
+    rmdirSync(bytesOf(this.#inTree(from)));
+  }
+
+  #renameImplied(from: ByteString, to: ByteString): void {
+    const move = [{from, to}];
+    this.#implied = new Set([...this.#implied].map(path => moved(path, move)));
+  }
+
+  #dropIfVain(path: ByteString): void {
+    if (this.#lowerEntry(namesOf(path)) !== undefined) return;
+    if (statsOf(this.#inTree(path)) === undefined) return;
+    this.#touch(parentOf(path));
+    unlinkSync(bytesOf(this.#inTree(path)));
+    this.#inodes--;
+  }
+
+  #link(path: ByteString, waiting: Set<ByteString>): void {
+    if (statsOf(this.#inTree(path)) !== undefined) return; // made as another's target
+    if (waiting.has(path)) throw layerInvalid(`${shown(path)} is a hard link to itself`);
+    waiting.add(path);
+    const target = this.#links.get(path) ?? '';
+    if (this.#links.has(target)) this.#link(target, waiting);
+    const resolved = this.#all.resolve(namesOf(target), {isLastFollowed: false});
+    if (resolved === undefined || resolved.entry.kind === 'directory') {
+      throw layerInvalid(`${shown(path)} is a hard link to ${shown(target)}, which is no file`);
+    }
+    const source = resolved.names.join('/');
+    if (statsOf(this.#inTree(source)) === undefined) this.#copyUp(resolved.entry.path, source);
+    this.#touch(parentOf(path));
+    linkSync(bytesOf(this.#inTree(source)), bytesOf(this.#inTree(path)));
+  }
+
+  #copyUp(from: ByteString, to: ByteString): void {
+    this.#makeDirectories(namesOf(parentOf(to)));
+    this.#touch(parentOf(to));
+    copyUp(from, this.#inTree(to));
+    const size = statsOf(from)?.size ?? 0n;
+    this.#sizeBytes += Number(size);
+    this.#diskBytes += Number(
+      ((size + DISK_BLOCK_BYTES - 1n) / DISK_BLOCK_BYTES) * DISK_BLOCK_BYTES,
+    );
+    this.#inodes++;
+  }
+
+  #makeDirectories(names: readonly ByteString[]): void {
+    names.forEach((_, index) => {
+      const path = names.slice(0, index + 1).join('/');
+      if (statsOf(this.#inTree(path)) !== undefined) return;
+      this.#touch(parentOf(path));
+      mkdirSync(bytesOf(this.#inTree(path)), {mode: 0o755});
+      this.#implied.add(path);
+      this.#inodes++;
+      this.#diskBytes += Number(DISK_BLOCK_BYTES);
+    });
+  }
+
+  #describe(path: ByteString): void {
+    const lower = this.#lowerEntry(namesOf(path));
+    const [uppermost] = lower?.kind === 'directory' ? lower.paths : [];
+    if (uppermost !== undefined) copyMetadata(uppermost, this.#inTree(path));
+  }
+
+  /** What lower layers have there, unless this layer hides it by an opaque directory. */
+  #lowerEntry(names: readonly ByteString[]): ReturnType<MergedView['find']> {
+    const isHidden = names.some((_, index) =>
+      isOpaque(this.#inTree(names.slice(0, index).join('/'))),
+    );
+    return isHidden ? undefined : this.#lowers.find(names);
+  }
+
+  #touch(path: ByteString): void {
+    const stats = statsOf(this.#inTree(path));
+    if (stats !== undefined && !this.#times.has(path)) this.#times.set(path, stats);
+  }
+
+  #inTree(path: ByteString): ByteString {
+    return path === '' ? this.#tree : `${this.#tree}/${path}`;
+  }
+}
+
+interface Move {
+  readonly from: ByteString;
+  readonly to: ByteString;
+}
+
+/** Where a path is after the moves, which were made in this order. */
+function moved(path: ByteString, moves: readonly Move[]): ByteString {
+  return moves.reduce(
+    (at, {from, to}) =>
+      at === from || at.startsWith(`${from}/`) ? `${to}${at.slice(from.length)}` : at,
+    path,
+  );
+}
+
+function namesOf(path: ByteString): readonly ByteString[] {
+  return path === '' ? [] : path.split('/');
+}
+
+function parentOf(path: ByteString): ByteString {
+  return path.slice(0, Math.max(path.lastIndexOf('/'), 0));
+}
+
+function joined(parent: ByteString, name: ByteString): ByteString {
+  return parent === '' ? name : `${parent}/${name}`;
 }

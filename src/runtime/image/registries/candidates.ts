@@ -1,7 +1,7 @@
 import {CodedError} from '#shared/errors';
 import {formatReference, type ImageReference, parseReference} from '#shared/oci/reference';
 import type {RuntimeErrorCode} from '../../errors.ts';
-import type {RegistriesConf, RegistryRule} from './registries-conf.ts';
+import {ANY_REGISTRY, type RegistriesConf, type RegistryRule} from './registries-conf.ts';
 
 /** One place to ask for an image, under the name that the image has there. */
 export interface Candidate {
@@ -13,7 +13,7 @@ export interface Candidate {
 
 /**
  * Where to ask for an image, in this order: the mirrors of the rule with the longest prefix, then
- * its location; without a rule, the registry in the name.
+ * its location; without a rule, the registry in the name. Never empty.
  *
  * @throws CodedError ERR_REGISTRY_BLOCKED, ERR_IMAGE_REFERENCE_INVALID (a location makes no name)
  */
@@ -26,28 +26,22 @@ export function candidatesFor(
   if (matched === undefined) return [{reference, insecure: false, isMirror: false}];
   const {rule, length} = matched;
   if (rule.blocked) {
-    throw new CodedError<RuntimeErrorCode>(
-      'ERR_REGISTRY_BLOCKED',
-      `${name}: registry "${rule.prefix}" is blocked by registries.conf`,
-      {hint: 'use an image of another registry, or change registries.conf'},
-    );
+    throw blocked(`${name}: registry "${rule.prefix}" is blocked by registries.conf`);
   }
   const rest = name.slice(length);
   const wanted = reference.digest === undefined ? 'tag-only' : 'digest-only';
   const mirrors = rule.mirrors.filter(({pullFrom}) => pullFrom === 'all' || pullFrom === wanted);
-  return [
-    ...mirrors.map(({location, insecure}) => ({
-      reference: parseReference(`${location}${rest}`),
-      insecure,
-      isMirror: true,
-    })),
-    {
-      reference:
-        rule.location === undefined ? reference : parseReference(`${rule.location}${rest}`),
-      insecure: rule.insecure,
-      isMirror: false,
-    },
-  ];
+  const candidates = mirrors.map(({location, insecure}) => ({
+    reference: parseReference(`${location}${rest}`),
+    insecure,
+    isMirror: true,
+  }));
+  const own = rule.location === undefined ? reference : parseReference(`${rule.location}${rest}`);
+  const isMirrorOnly = rule.prefix === ANY_REGISTRY && rule.location === undefined;
+  if (!isMirrorOnly)
+    return [...candidates, {reference: own, insecure: rule.insecure, isMirror: false}];
+  if (candidates.length > 0) return candidates;
+  throw blocked(`${name}: no mirror of registries.conf is for such names`);
 }
 
 function longestMatch(
@@ -59,6 +53,8 @@ function longestMatch(
     const length = matchLength(name, rule.prefix);
     if (length !== undefined && length > (longest?.length ?? 0)) longest = {rule, length};
   }
+  const any = rules.find(({prefix}) => prefix === ANY_REGISTRY);
+  if (longest === undefined && any !== undefined) return {rule: any, length: name.indexOf('/')};
   return longest;
 }
 
@@ -77,4 +73,10 @@ function matchLength(name: string, prefix: string): number | undefined {
 function wildcardLength(name: string, suffix: string): number | undefined {
   const at = name.indexOf(suffix);
   return at < 1 || name.slice(0, at).includes('/') ? undefined : at + suffix.length;
+}
+
+function blocked(message: string): CodedError<RuntimeErrorCode> {
+  return new CodedError('ERR_REGISTRY_BLOCKED', message, {
+    hint: 'use an image of another registry, or change registries.conf',
+  });
 }

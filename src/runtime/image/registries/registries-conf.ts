@@ -5,7 +5,10 @@ import type {RuntimeErrorCode} from '../../errors.ts';
 
 /** Where images whose name starts with a prefix come from (containers-registries.conf(5)). */
 export interface RegistryRule {
-  /** `host[:port][/path][:tag|@digest]`, or `*.domain[/path]`. */
+  /**
+   * `host[:port][/path][:tag|@digest]`, or `*.domain[/path]`. An addition of ours is `*`: every
+   * registry that no other rule names; without a location only its mirrors are asked.
+   */
   readonly prefix: string;
   /** Takes the prefix's place; absent: the name stays as it is. */
   readonly location?: string;
@@ -48,6 +51,8 @@ export interface RegistriesFile {
   readonly unknownKeys: readonly string[];
 }
 
+/** The prefix that stands for every registry. */
+export const ANY_REGISTRY = '*';
 const RULES_MAX = 1_000;
 const pullFrom = z.enum(['all', 'digest-only', 'tag-only']);
 const mirrorSchema = z.object({
@@ -131,9 +136,12 @@ export function mergeRegistriesConf(
 
 function ruleOf(rule: z.infer<typeof ruleSchema>): RegistryRule {
   const prefix = placeOf(rule.prefix === '' ? rule.location : rule.prefix, 'prefix');
-  const isWildcard = prefix.startsWith('*.');
+  const isWildcard = prefix === ANY_REGISTRY || prefix.startsWith('*.');
   if (prefix === '' || (rule.location === '' && !isWildcard)) {
     throw new Error(`the rule for "${prefix}" has no location`);
+  }
+  if (prefix === ANY_REGISTRY && rule.location === '' && rule.mirror.length === 0) {
+    throw new Error('the rule for "*" has neither location nor mirrors');
   }
   if (prefix.slice(isWildcard ? 2 : 0).includes('*')) {
     throw new Error(`"${prefix}": a wildcard stands for leading labels only, as in *.example.com`);
