@@ -55,7 +55,8 @@ export function openAttachmentCache(directory: string): AttachmentCache {
 function parse(text: string): Attachment | undefined {
   try {
     const parsed: unknown = JSON.parse(text);
-    const isOurs = isRecord(parsed) && parsed['format'] === FORMAT && isRecord(parsed['attachment']);
+    const isOurs =
+      isRecord(parsed) && parsed['format'] === FORMAT && isRecord(parsed['attachment']);
     return isOurs ? (parsed['attachment'] as unknown as Attachment) : undefined;
   } catch {
     return undefined; // A file that lost power before 'fsync' was ours: nothing is known of it.

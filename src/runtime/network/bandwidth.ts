@@ -23,9 +23,7 @@ const BURST_BITS = 2 ** 31 - 1;
  * @returns `undefined` for a pod without limits
  * @throws CodedError `ERR_REQUEST_INVALID` for a value that is no quantity, or out of range
  */
-export function podBandwidth(
-  annotations: Readonly<Record<string, string>>,
-): Bandwidth | undefined {
+export function podBandwidth(annotations: Readonly<Record<string, string>>): Bandwidth | undefined {
   const ingressRate = rate(annotations, INGRESS);
   const egressRate = rate(annotations, EGRESS);
   if (ingressRate === undefined && egressRate === undefined) return undefined;

@@ -48,8 +48,8 @@ async function readLimited(path: string): Promise<string> {
 }
 
 /**
- * Calls `onChange` after changes in a directory, which is made when missing: an add-on that
- * comes later must be seen.
+ * Calls `onChange` now and after changes in a directory, which is made when missing: an add-on
+ * that comes later must be seen. Where the machine has no watches left, only the first call comes.
  *
  * @returns a function that ends the watch
  */
@@ -60,20 +60,23 @@ export function watchConfigurations(
   let watcher: FSWatcher | undefined;
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
+  const cannotWatch = (error: unknown): void => {
+    const fields = {directory, problem: messageOf(error)};
+    log.once('cni-watch', 'network configurations are not watched, only looked at', fields);
+  };
   const start = async (): Promise<void> => {
     await mkdir(directory, {recursive: true});
     if (closed) return;
     watcher = watch(directory, () => {
       clearTimeout(timer);
       timer = setTimeout(onChange, DEBOUNCE_MS);
-    });
-    watcher.on('error', error => {
-      log.once('cni-watch', 'cannot watch the network configurations', {directory, error: messageOf(error)});
-    });
+    }).on('error', cannotWatch);
   };
-  start().catch((error: unknown) => {
-    log.once('cni-watch', 'cannot watch the network configurations', {directory, error: messageOf(error)});
-  });
+  void start()
+    .catch(cannotWatch)
+    .finally(() => {
+      if (!closed) onChange();
+    });
   return () => {
     closed = true;
     clearTimeout(timer);

@@ -137,10 +137,14 @@ function failed(
   problem: string,
   cause?: unknown,
 ): CodedError<RuntimeErrorCode> {
-  return new CodedError('ERR_NETWORK_PLUGIN_FAILED', `network plugin ${type} ${command}: ${problem}`, {
-    hint: `look at the configuration and the log of the plugin ${type}`,
-    cause,
-  });
+  return new CodedError(
+    'ERR_NETWORK_PLUGIN_FAILED',
+    `network plugin ${type} ${command}: ${problem}`,
+    {
+      hint: `look at the configuration and the log of the plugin ${type}`,
+      cause,
+    },
+  );
 }
 
 function isTimeOut(error: unknown): boolean {

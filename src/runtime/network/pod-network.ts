@@ -1,186 +1,217 @@
 import {CodedError, messageOf} from '#shared/errors';
 import type {RuntimeErrorCode} from '../errors.ts';
 import type {Log} from '../log.ts';
-import {Attachments} from './attachments.ts';
-import {type NetworkConfiguration, pluginInput} from './cni-configuration.ts';
-import {callPlugin, type CniCommand} from './cni-plugin.ts';
-import {sandboxAddresses} from './cni-result.ts';
-import {openNetworkDirectory} from './network-directory.ts';
-import type {PodNetworkIdentity} from './pod-network-identity.ts';
-import {runtimeConfigOf} from './runtime-config-of.ts';
+import {isPinned} from '../sys/namespace.ts';
+import {openAttachmentCache} from './attachment-cache.ts';
+import {
+  addAttachment,
+  type Attachment,
+  type ChainCall,
+  collectGarbage,
+  deleteAttachment,
+  STATUS_AND_GC,
+} from './chain.ts';
+import {isAtLeast, type NetworkConfiguration} from './configuration.ts';
+import {openNetworkState, type Readiness} from './network-state.ts';
+import {capabilityArguments, cniArguments, type PodNetworkIdentity} from './pod-identity.ts';
+import {podAddresses} from './result.ts';
 
-export type {PodNetworkIdentity, PortMapping} from './pod-network-identity.ts';
+export type {PodNetworkIdentity} from './pod-identity.ts';
 
-export type NetworkReadiness =
-  | {readonly ready: true}
-  | {readonly ready: false; readonly reason: 'NetworkPluginNotReady'; readonly message: string};
+export interface PodNetworkOptions {
+  /** Watched for `*.conflist`, `*.conf` and `*.json`; the first valid one by name is used. */
+  readonly confDirectory: string;
+  /** Searched for plugins in this order. */
+  readonly binDirectories: readonly string[];
+  /** Survives reboots, so that what plugins keep on disk (leases) can be given back. */
+  readonly cacheDirectory: string;
+  readonly log: Log;
+}
 
+/** The network of pods by CNI plugins (CNI 1.1). */
 export interface PodNetwork {
-  /** Kubernetes' condition NetworkReady. */
-  readonly readiness: () => NetworkReadiness;
+  readonly readiness: () => Readiness;
   /**
-   * CNI ADD of the chain; what a failed one made is undone.
+   * Gives a pod its interface. After a failure nothing is left of it.
    *
-   * @returns the pod's addresses, in the plugins' order
-   * @throws CodedError ERR_NETWORK_NOT_READY, ERR_NETWORK_PLUGIN_FAILED; the signal's reason
+   * @returns its addresses, primary first
+   * @throws CodedError `ERR_NETWORK_NOT_READY`, `ERR_NETWORK_PLUGIN_FAILED`, `ERR_REQUEST_INVALID`;
+   *   the signal's reason
    */
   readonly add: (
     identity: PodNetworkIdentity,
     signal: AbortSignal,
   ) => Promise<{readonly addresses: readonly string[]}>;
   /**
-   * CNI DEL of the chain that was added; succeeds when there is nothing to remove.
+   * Takes it away again, by the configuration that it was made with. Idempotent; works without
+   * the namespace, and for a pod that `add` has never seen.
    *
-   * @throws CodedError ERR_NETWORK_PLUGIN_FAILED: try again later; the signal's reason
+   * @throws CodedError `ERR_NETWORK_PLUGIN_FAILED`: to be tried again; the signal's reason
    */
   readonly remove: (identity: PodNetworkIdentity, signal: AbortSignal) => Promise<void>;
-  /** DEL for every attachment whose sandbox is not named; failures are logged. */
+  /** Ends the attachments of all other sandboxes; failures are logged and tried again next time. */
   readonly collectGarbage: (valid: ReadonlySet<string>) => Promise<void>;
   readonly close: () => void;
 }
 
-export interface PodNetworkOptions {
-  readonly confDirectory: string;
-  readonly binDirectories: readonly string[];
-  readonly cacheDirectory: string;
-  readonly log: Log;
-}
-
-const INTERFACE = 'eth0';
 const ADD_TIMEOUT_MS = 5 * 60_000;
-const DEL_TIMEOUT_MS = 60_000;
+const DELETE_TIMEOUT_MS = 60_000;
+/** For all that a crash or a reboot has left; what is not done by then is done next time. */
+const GARBAGE_TIMEOUT_MS = 2 * 60_000;
+const GARBAGE_AT_ONCE = 4;
 
-/** The pods' network by CNI plugins (CNI 1.1.0), as /etc/cni/net.d describes it. */
 export function openPodNetwork(options: PodNetworkOptions): PodNetwork {
   const {binDirectories, cacheDirectory, log} = options;
-  const directory = openNetworkDirectory(options.confDirectory, log);
-  const attachments = new Attachments(cacheDirectory, log);
-  void directory.refresh();
+  const state = openNetworkState(options);
+  const cache = openAttachmentCache(cacheDirectory);
+  const closing = new AbortController();
+  const within = (timeoutMs: number, signal: AbortSignal): ChainCall => ({
+    binDirectories,
+    timeoutMs,
+    signal: AbortSignal.any([signal, closing.signal]),
+  });
 
-  const currentNetwork = async () => {
-    if (directory.network() === undefined) await directory.refresh();
-    const network = directory.network();
-    if (network !== undefined) return network;
-    throw new CodedError<RuntimeErrorCode>('ERR_NETWORK_NOT_READY', directory.problem(), {
-      hint: "install the cluster's network add-on, or look why its pod does not run",
-    });
+  const end = async (attachment: Attachment, signal: AbortSignal): Promise<void> => {
+    await deleteAttachment(withoutLostNamespace(attachment), within(DELETE_TIMEOUT_MS, signal));
+    await cache.remove(attachment.sandboxId);
   };
-
-  const remove = async (identity: PodNetworkIdentity, signal: AbortSignal) => {
-    const known = await attachments.read(identity.sandboxId);
-    if (known === undefined) return; // it was never added, or is removed already
-    await detach(known.network, {...identity, ...known.identity}, known.result, {
-      binDirectories,
-      signal,
-    });
-    await attachments.remove(identity.sandboxId);
+  const begin = async (attachment: Attachment, signal: AbortSignal) => {
+    await cache.write(attachment); // a crash from here on leaves something to be found
+    const result = await addAttachment(attachment, within(ADD_TIMEOUT_MS, signal));
+    const addresses = podAddresses(result);
+    await cache.write({...attachment, result});
+    return {addresses};
   };
-
   return {
-    readiness() {
-      if (directory.network() !== undefined) return {ready: true};
-      return {ready: false, reason: 'NetworkPluginNotReady', message: directory.problem()};
-    },
+    readiness: state.readiness,
     async add(identity, signal) {
-      const network = await currentNetwork();
-      warnAboutPorts(identity, network, log);
-      await attachments.write({identity, network});
+      const configuration = await state.configuration();
+      if (configuration === undefined) throw notReady(options.confDirectory);
+      warnOfLostCapabilities(identity, configuration, log);
+      const attachment = attachmentOf(identity, configuration);
       try {
-        const result = await attach(network, identity, {binDirectories, signal});
-        const addresses = sandboxAddresses(result);
-        await attachments.write({identity, network, result});
-        return {addresses};
+        return await begin(attachment, signal);
       } catch (error) {
-        await remove(identity, AbortSignal.timeout(DEL_TIMEOUT_MS)).catch((left: unknown) => {
-          log.warn('what a failed CNI ADD left is not removed yet', {
-            sandboxId: identity.sandboxId,
-            reason: messageOf(left),
-          });
+        await end(attachment, NEVER).catch((cause: unknown) => {
+          const {sandboxId} = identity;
+          log.warn('network of a failed pod not removed', {sandboxId, problem: messageOf(cause)});
         });
         throw error;
       }
     },
-    remove,
+    async remove(identity, signal) {
+      const attachment =
+        (await cache.read(identity.sandboxId)) ?? unrecorded(identity, await state.configuration());
+      if (attachment !== undefined) await end(attachment, signal);
+    },
     async collectGarbage(valid) {
-      for (const sandboxId of await attachments.list()) {
-        if (valid.has(sandboxId)) continue;
-        const known = await attachments.read(sandboxId);
-        if (known === undefined) await attachments.remove(sandboxId);
-        else
-          await remove(known.identity, AbortSignal.timeout(DEL_TIMEOUT_MS)).catch(
-            (error: unknown) => {
-              log.warn('a network attachment is left', {sandboxId, reason: messageOf(error)});
-            },
-          );
-      }
+      const configuration = await state.configuration();
+      const signal = AbortSignal.timeout(GARBAGE_TIMEOUT_MS);
+      const lost = (await cache.list()).filter(sandboxId => !valid.has(sandboxId));
+      await eachOf(
+        lost,
+        async sandboxId => {
+          const attachment =
+            (await cache.read(sandboxId)) ?? unrecorded(unknownPod(sandboxId), configuration);
+          if (attachment !== undefined) await end(attachment, signal);
+        },
+        log,
+      );
+      await collectByPlugins(configuration, [...valid], within(GARBAGE_TIMEOUT_MS, signal), log);
     },
-    close: () => {
-      directory.close();
+    close() {
+      closing.abort();
+      state.close();
     },
   };
 }
 
-interface Calling {
-  readonly binDirectories: readonly string[];
-  readonly signal: AbortSignal;
-}
+const NEVER = new AbortController().signal;
 
-async function attach(
-  network: NetworkConfiguration,
+function attachmentOf(
   identity: PodNetworkIdentity,
-  calling: Calling,
-): Promise<unknown> {
-  const runtimeConfig = runtimeConfigOf(identity);
-  let prevResult: unknown;
-  for (const plugin of network.plugins) {
-    const input = pluginInput(network, plugin, {prevResult, runtimeConfig});
-    const call = {...callOf('ADD', identity, calling), type: plugin.type, input};
-    prevResult = (await callPlugin(call)) ?? prevResult;
-  }
-  return prevResult;
-}
-
-/** In reverse, each with the result of the whole chain (CNI 1.1.0 §2, "Lifecycle & Ordering"). */
-async function detach(
-  network: NetworkConfiguration,
-  identity: PodNetworkIdentity,
-  prevResult: unknown,
-  calling: Calling,
-): Promise<void> {
-  const runtimeConfig = runtimeConfigOf(identity);
-  for (const plugin of [...network.plugins].reverse()) {
-    const input = pluginInput(network, plugin, {prevResult, runtimeConfig});
-    await callPlugin({...callOf('DEL', identity, calling), type: plugin.type, input});
-  }
-}
-
-function callOf(command: CniCommand, identity: PodNetworkIdentity, calling: Calling) {
-  const {sandboxId, namespace, name, uid, networkNamespace} = identity;
+  configuration: NetworkConfiguration,
+): Attachment {
   return {
-    command,
-    ...calling,
-    timeoutMs: command === 'ADD' ? ADD_TIMEOUT_MS : DEL_TIMEOUT_MS,
-    attachment: {
-      containerId: sandboxId,
-      networkNamespace,
-      interfaceName: INTERFACE,
-      arguments: [
-        'IgnoreUnknown=1',
-        `K8S_POD_NAMESPACE=${namespace}`,
-        `K8S_POD_NAME=${name}`,
-        `K8S_POD_INFRA_CONTAINER_ID=${sandboxId}`,
-        `K8S_POD_UID=${uid}`,
-      ].join(';'),
-    },
+    sandboxId: identity.sandboxId,
+    networkNamespace: identity.networkNamespace,
+    cniArguments: cniArguments(identity),
+    capabilityArguments: capabilityArguments(identity),
+    configuration,
   };
 }
 
-function warnAboutPorts(identity: PodNetworkIdentity, network: NetworkConfiguration, log: Log) {
-  const wants = identity.portMappings.some(({hostPort}) => hostPort > 0);
-  const has = network.plugins.some(({capabilities}) => capabilities?.['portMappings'] === true);
-  if (!wants || has) return;
-  log.once(`no portmap in ${network.name}`, 'the pod network does not map ports of the host', {
-    network: network.name,
-    pod: `${identity.namespace}/${identity.name}`,
+/** For a pod of which no record is left, the present configuration is the best guess. */
+function unrecorded(
+  identity: PodNetworkIdentity,
+  configuration: NetworkConfiguration | undefined,
+): Attachment | undefined {
+  return configuration && attachmentOf(identity, configuration);
+}
+
+function unknownPod(sandboxId: string): PodNetworkIdentity {
+  return {sandboxId, namespace: '', name: '', uid: '', networkNamespace: '', portMappings: []};
+}
+
+/** A reboot takes namespaces; CNI wants an empty path then. */
+function withoutLostNamespace(attachment: Attachment): Attachment {
+  const {networkNamespace} = attachment;
+  return isPinned(networkNamespace) ? attachment : {...attachment, networkNamespace: ''};
+}
+
+/** A chain that does not know a capability ignores it: the operator should hear of it once. */
+function warnOfLostCapabilities(
+  identity: PodNetworkIdentity,
+  {name, plugins}: NetworkConfiguration,
+  log: Log,
+): void {
+  const asked = capabilityArguments(identity);
+  for (const capability of ['portMappings', 'bandwidth']) {
+    if (asked[capability] === undefined) continue;
+    if (plugins.some(({capabilities}) => capabilities?.[capability] === true)) continue;
+    log.once(
+      `cni-capability ${name} ${capability}`,
+      'pods ask for what no plugin of their network can do',
+      {network: name, capability, pod: `${identity.namespace}/${identity.name}`},
+    );
+  }
+}
+
+async function eachOf(
+  sandboxIds: readonly string[],
+  remove: (sandboxId: string) => Promise<void>,
+  log: Log,
+): Promise<void> {
+  const waiting = [...sandboxIds];
+  const worker = async (): Promise<void> => {
+    for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) {
+      const sandboxId = id;
+      await remove(sandboxId).catch((error: unknown) => {
+        log.warn('network of a lost pod not removed', {sandboxId, problem: messageOf(error)});
+      });
+    }
+  };
+  await Promise.all(Array.from({length: GARBAGE_AT_ONCE}, worker));
+}
+
+/** What plugins hold without a record of ours, e.g. leases of a removed cache directory. */
+async function collectByPlugins(
+  configuration: NetworkConfiguration | undefined,
+  valid: readonly string[],
+  call: ChainCall,
+  log: Log,
+): Promise<void> {
+  if (configuration === undefined || configuration.disableGC) return;
+  if (!isAtLeast(configuration.cniVersion, STATUS_AND_GC)) return;
+  await collectGarbage(configuration, valid, call).catch((error: unknown) => {
+    log.warn('network plugins collected no garbage', {problem: messageOf(error)});
   });
+}
+
+function notReady(confDirectory: string): CodedError<RuntimeErrorCode> {
+  return new CodedError(
+    'ERR_NETWORK_NOT_READY',
+    `no valid network configuration in ${confDirectory}`,
+    {hint: 'install the network add-on of the cluster'},
+  );
 }
