@@ -55,7 +55,7 @@ export async function recordExit(
   deps: Dependencies,
 ): Promise<void> {
   if (container.status.state === 'exited') return;
-  const known = await readExit(container.directory, await oomKills(container, exit, deps));
+  const known = await readExit(container.directory, oomKills(container, exit, deps));
   const finishedAtNs = exit?.finishedAt ?? known?.finishedAt ?? deps.clock.now();
   const oomKilled = known?.oomKilled ?? false;
   const exitCode = exit?.exitCode ?? known?.exitCode ?? EXIT_CODE_UNKNOWN;
@@ -105,7 +105,7 @@ const START_FAILED_EXIT_CODE = 128;
 
 function afterExit(container: Container, changed: boolean, deps: Dependencies): void {
   const {id, metadata, status} = container;
-  deps.lives.of(id).exited.resolve();
+  deps.lives.of(id).exited.resolve(undefined);
   releaseContainer(container, deps).catch((error: unknown) => {
     deps.log.warn('an ended container is not taken down; its removal tries again', {
       containerId: id,
@@ -152,11 +152,11 @@ function reasonOf(exitCode: number, oomKilled: boolean): string {
 }
 
 /** The kernel's own count, while the cgroup is there; a container that ended well is not asked for. */
-async function oomKills(
+function oomKills(
   {id, metadata}: Container,
   exit: ContainerExit | undefined,
   {cgroups, config}: Dependencies,
-): Promise<number | undefined> {
+): number | undefined {
   if (exit?.exitCode === 0) return 0;
   return readOomKills(
     cgroupPathFor({

@@ -7,7 +7,7 @@ export interface ContainerLife {
   /** The one loop that stops it; every later caller joins it. */
   stop: StopLoop | undefined;
   /** Resolved when the record says "exited". */
-  readonly exited: PromiseWithResolvers<void>;
+  readonly exited: PromiseWithResolvers<undefined>;
   /** Taking down what an ended container leaves: mounts, the OCI runtime's state, processes. */
   release: Promise<void> | undefined;
 }
@@ -22,7 +22,7 @@ export class ContainerLives {
     const life: ContainerLife = {
       starting: undefined,
       stop: undefined,
-      exited: Promise.withResolvers<void>(),
+      exited: Promise.withResolvers<undefined>(),
       release: undefined,
     };
     this.#byId.set(id, life);
@@ -35,6 +35,7 @@ export class ContainerLives {
 
   /** Resolves when nothing is being taken down any more: for a daemon that ends. */
   async settled(): Promise<void> {
-    await Promise.allSettled([...this.#byId.values()].map(life => life.release));
+    const releases = [...this.#byId.values()].flatMap(({release}) => release ?? []);
+    await Promise.allSettled(releases);
   }
 }

@@ -44,5 +44,6 @@ export async function removeEndedContainer(
   ]);
   await deps.containers.remove(id);
   deps.lives.forget(id);
+  deps.writableLayers.forget(id);
   deps.events.container('deleted', {id, sandboxId: metadata.sandboxId});
 }

@@ -84,7 +84,7 @@ async function settleContainer(
 ): Promise<void> {
   const {id, metadata, status} = container;
   if (status.state === 'exited') {
-    deps.lives.of(id).exited.resolve();
+    deps.lives.of(id).exited.resolve(undefined);
     return;
   }
   if (rebooted || !status.init || !isAlive(status.init)) {

@@ -17,18 +17,10 @@ export function exec({containerId, cmd, ...request}: ExecRequest, deps: Dependen
 /** CRI v1 Attach: to the container's own streams. */
 export function attach({containerId, ...request}: AttachRequest, deps: Dependencies) {
   checkStreams(request);
-  const {id, metadata} = runningContainer(containerId, deps);
-  const {stdin, stdout, stderr} = request;
-  // The container's own terminal decides, whatever the request says.
-  const {tty} = metadata;
+  const {id} = runningContainer(containerId, deps);
+  const {stdin, stdout, stderr, tty} = request;
   return Promise.resolve({
-    url: deps.streaming.url('attach', {
-      containerId: id,
-      tty,
-      stdin: stdin && metadata.stdin,
-      stdout,
-      stderr: stderr && !tty,
-    }),
+    url: deps.streaming.url('attach', {containerId: id, tty, stdin, stdout, stderr}),
   });
 }
 

@@ -22,7 +22,7 @@ interface Item {
   readonly name: string;
   readonly interrupt: AbortController | undefined;
   readonly begin: () => Promise<void>;
-  readonly drop: (reason: unknown) => void;
+  readonly drop: (reason: Error) => void;
 }
 
 /**
@@ -53,7 +53,7 @@ export class PodQueue {
             work.signal?.throwIfAborted();
             resolve(await work.run(interrupt.signal));
           } catch (error) {
-            reject(error);
+            reject(error as Error);
           }
         },
       });
