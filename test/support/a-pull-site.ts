@@ -17,7 +17,11 @@ const {signal} = new AbortController();
 /**
  * A registry with a puller that trusts it, and an empty store. `HOST` in the rules is the registry.
  */
-export async function aPullSite(options: RegistryDoubleOptions = {}, moreRules = '') {
+export async function aPullSite(
+  options: RegistryDoubleOptions = {},
+  moreRules = '',
+  progressTimeoutSeconds = 60,
+) {
   const registry = await startRegistryDouble(options);
   const folder = await temporaryFolder();
   const host = new URL(registry.url).host;
@@ -27,7 +31,7 @@ export async function aPullSite(options: RegistryDoubleOptions = {}, moreRules =
     registriesFile: join(folder.path, 'registries.conf'),
     authFile: join(folder.path, 'auth.json'),
     certsDirectory: join(folder.path, 'certs.d'),
-    imagePull: {progressTimeoutSeconds: 2},
+    imagePull: {progressTimeoutSeconds},
   };
   await writeFile(config.registriesFile, insecure + moreRules.replaceAll('HOST', host));
   const store = imageStoreDouble();

@@ -176,10 +176,9 @@ for (const [what, serve, code] of layerFaults) {
     let isFaulty = true;
     const image = anImage({layers: three, compression: 'none'});
     const bad = image.blobs[1];
-    await using site = await aSite({
-      serveBlob: (request, response, blob) =>
-        isFaulty && bad?.equals(blob) === true && serve(request, response, blob),
-    });
+    const serveBlob: Serve = (request, response, blob) =>
+      isFaulty && bad?.equals(blob) === true && serve(request, response, blob);
+    await using site = await aSite({serveBlob}, '', code === 'ERR_PULL_STALLED' ? 3 : 60);
     await pushImage(site.client, image);
     await t.throwsAsync(site.pull(), {code});
     t.deepEqual(site.store.list(), []);

@@ -164,6 +164,36 @@ test(
   'docker.io/library/busybox:latest',
 );
 
+const ANY =
+  '[[registry]]\nprefix = "*"\nmirror = [{location = "10.89.0.2:5000", insecure = true}]\n';
+test(
+  'the prefix * without location is every registry, and its mirrors only',
+  leads,
+  ANY,
+  'a.io:5000/team/x:1',
+  '10.89.0.2:5000/team/x:1 insecure mirror',
+);
+test(
+  'the prefix * comes after any other that fits',
+  leads,
+  `${ANY}[[registry]]\nlocation = "a.io"`,
+  'a.io/x:1',
+  'a.io/x:1',
+);
+test(
+  'the prefix * may have a location',
+  leads,
+  '[[registry]]\nprefix = "*"\nlocation = "b.io/all"',
+  'a.io/x:1',
+  'b.io/all/x:1',
+);
+
+test('the prefix * with mirrors that are not for such a name leads nowhere', t => {
+  const text =
+    '[[registry]]\nprefix = "*"\nmirror-by-digest-only = true\nmirror = [{location = "m.io"}]';
+  t.throws(() => placesOf('a.io/x:1', text), {code: 'ERR_REGISTRY_BLOCKED'});
+});
+
 test('a blocked registry gives nothing, nor do its mirrors', t => {
   const text = '[[registry]]\nlocation = "a.io"\nblocked = true\nmirror = [{location = "m.io"}]';
   t.throws(() => placesOf('a.io/x:1', text), {code: 'ERR_REGISTRY_BLOCKED'});
@@ -178,6 +208,7 @@ const wrong: readonly [string, string][] = [
   ['a location with a scheme', '[[registry]]\nlocation = "https://a.io"'],
   ['a location without host', '[[registry]]\nlocation = "team/x"'],
   ['a wildcard inside', '[[registry]]\nprefix = "a.*.io"\nlocation = "b.io"'],
+  ['a rule for all registries that leads nowhere', '[[registry]]\nprefix = "*"'],
   ['a mirror without location', '[[registry]]\nlocation = "a.io"\nmirror = [{insecure = true}]'],
   ['a word for a truth value', '[[registry]]\nlocation = "a.io"\ninsecure = "yes"'],
   ['an unknown mode', 'short-name-mode = "strict"'],
