@@ -1,4 +1,5 @@
 import {formatYaml} from '#shared/yaml';
+import type {Cluster, Host} from '../../src/provisioner/role/cluster.ts';
 import type {Role, RoleInput} from '../../src/provisioner/role/role.ts';
 import {runtimes} from '../../src/provisioner/role/runtimes.ts';
 import {type Resource, resourceId} from '../../src/provisioner/role/resource.ts';
@@ -62,8 +63,16 @@ function dropIn({cluster, host}: RoleInput): Resource {
     cgroupDriver: 'systemd',
     clusterDNS: [cluster.network.dnsAddress],
     clusterDomain: cluster.network.dnsDomain,
+    ...featureGates(cluster, host),
     containerRuntimeEndpoint: runtimes[host.runtime].socket,
   };
   const path = `${DROP_IN_DIRECTORY}/10-slipway.conf`;
   return {kind: 'file', path, content: formatYaml(configuration), mode: 0o600};
+}
+
+/** Our own daemon measures pods itself (docs/decisions/0005); what cluster.yaml says wins. */
+function featureGates({kubeletConfig}: Cluster, {runtime}: Host): object {
+  if (runtime !== 'slipway') return {};
+  const own = {PodAndContainerStatsFromCRI: true};
+  return {featureGates: {...own, ...(kubeletConfig['featureGates'] as object | undefined)}};
 }

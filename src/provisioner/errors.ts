@@ -52,6 +52,7 @@ export const provisionerErrors = {
   // Usage.
   ERR_CONFIRMATION_NEEDED: 2,
   ERR_LIMIT_UNKNOWN: 2,
+  ERR_RESET_LEAVES_NODES: 2,
   ERR_USAGE: 2,
 
   // Preflight: found on the hosts before anything is changed.

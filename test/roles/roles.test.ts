@@ -218,3 +218,16 @@ test('a changed program of the daemon restarts it, one that it starts does not',
   t.regex(restartOn, /bin\/node/);
   t.notRegex(restartOn, /conmon|catatonit|crun|runc/);
 });
+
+test('a kubelet asks our own runtime for stats, unless cluster.yaml says otherwise', t => {
+  const gates = (host: Host, kubeletConfig: Cluster['kubeletConfig']) =>
+    resourcesOf({...cluster, kubeletConfig}, host).flatMap(each =>
+      each.kind === 'file' && each.path.endsWith('10-slipway.conf')
+        ? [...each.content.matchAll(/^ {2}(\w+): (true|false)$/gm)].map(([, name, on]) => `${name ?? ''}=${on ?? ''}`) // prettier-ignore
+        : [],
+    );
+  const gate = 'PodAndContainerStatsFromCRI';
+  t.deepEqual(gates(ours, {}), [`${gate}=true`]);
+  t.deepEqual(gates(ours, {featureGates: {Other: true, [gate]: false}}), [`${gate}=false`, 'Other=true']); // prettier-ignore
+  t.deepEqual(gates(h2, {}), []);
+});

@@ -1,5 +1,7 @@
+import {CodedError} from '#shared/errors';
 import {runGraph, type Task, type TaskContext} from '../engine/graph.ts';
 import {emptyHostState, type HostState} from '../host-state/host-state.ts';
+import type {ProvisionerErrorCode} from '../errors.ts';
 import {runScript} from '../phases/run-script.ts';
 import {undoKubeadm} from '../phases/run-kubeadm.ts';
 import type {HostSession} from '../phases/session.ts';
@@ -43,6 +45,7 @@ export async function reset(
     ...open.errors,
     ...ours.flatMap(({host, record}) => checkOwner(cluster, {host, state: record.state})),
   ]);
+  await refuseOrphans(environment, open.hosts);
   const nothing = {changes: 0, hosts: [], errors: []};
   if (ours.length === 0 || !(await confirm(ours.map(({host}) => host.name)))) return nothing;
   // Workers first: the control plane outlives its nodes.
@@ -63,6 +66,38 @@ export async function reset(
 
 const hasTraces = ({resources, pending, actions}: OpenHost['record']['state']): boolean =>
   Object.keys(resources).length + pending.length + Object.keys(actions).length > 0;
+
+/**
+ * A control plane takes its cluster along. Workers that are left out would belong to none, and the
+ * next one has another CA.
+ *
+ * @throws CodedError ERR_RESET_LEAVES_NODES
+ */
+async function refuseOrphans(
+  environment: Environment,
+  selected: readonly HostSession[],
+): Promise<void> {
+  const {cluster} = environment;
+  const names = new Set(selected.map(({host}) => host.name));
+  const goes = selected.filter(({record}) => INIT_ACTION in record.state.actions);
+  const others = cluster.hosts.filter(({name}) => !names.has(name));
+  if (goes.length === 0 || others.length === 0) return;
+  await using open = await openHosts(environment, others, {lock: false});
+  const stays = open.hosts.some(({record}) => INIT_ACTION in record.state.actions);
+  if (stays) return;
+  const joined = open.hosts.filter(({record}) => JOIN_ACTION in record.state.actions);
+  // One that cannot be asked may be a node: it is named, and the operator knows.
+  const orphans = [...joined.map(({host}) => host.name), ...open.failures.keys()].sort();
+  if (orphans.length === 0) return;
+  const [first = ''] = goes.map(({host}) => host.name);
+  throw new CodedError<ProvisionerErrorCode>(
+    'ERR_RESET_LEAVES_NODES',
+    `${first} is the cluster's only control plane, and ${orphans.join(', ')} would be left without one`,
+    {
+      hint: `run "provision reset" without --limit, or name them too; take a host that is gone out of the inventory`,
+    },
+  );
+}
 
 async function resetHost(host: HostSession, {signal, progress}: TaskContext): Promise<number> {
   const {record, connection} = host;
