@@ -57,7 +57,7 @@ function parse(text: string): Attachment | undefined {
     const parsed: unknown = JSON.parse(text);
     const isOurs =
       isRecord(parsed) && parsed['format'] === FORMAT && isRecord(parsed['attachment']);
-    return isOurs ? (parsed['attachment'] as unknown as Attachment) : undefined;
+    return isOurs ? (parsed['attachment'] as Attachment) : undefined;
   } catch {
     return undefined; // A file that lost power before 'fsync' was ours: nothing is known of it.
   }

@@ -65,6 +65,8 @@ export function openPodNetwork(options: PodNetworkOptions): PodNetwork {
   const state = openNetworkState(options);
   const cache = openAttachmentCache(cacheDirectory);
   const closing = new AbortController();
+  /** Attached since the start: never garbage, however old the caller's list is. */
+  const own = new Set<string>();
   const within = (timeoutMs: number, signal: AbortSignal): ChainCall => ({
     binDirectories,
     timeoutMs,
@@ -74,10 +76,17 @@ export function openPodNetwork(options: PodNetworkOptions): PodNetwork {
   const end = async (attachment: Attachment, signal: AbortSignal): Promise<void> => {
     await deleteAttachment(withoutLostNamespace(attachment), within(DELETE_TIMEOUT_MS, signal));
     await cache.remove(attachment.sandboxId);
+    own.delete(attachment.sandboxId);
   };
   const begin = async (attachment: Attachment, signal: AbortSignal) => {
-    await cache.write(attachment); // a crash from here on leaves something to be found
-    const result = await addAttachment(attachment, within(ADD_TIMEOUT_MS, signal));
+    // A crash from here on leaves something to be found; the disk need not be waited for alone.
+    const [recorded, added] = await Promise.allSettled([
+      cache.write(attachment),
+      addAttachment(attachment, within(ADD_TIMEOUT_MS, signal)),
+    ]);
+    if (added.status === 'rejected') throw added.reason;
+    if (recorded.status === 'rejected') throw recorded.reason;
+    const result = added.value;
     const addresses = podAddresses(result);
     await cache.write({...attachment, result});
     return {addresses};
@@ -89,6 +98,7 @@ export function openPodNetwork(options: PodNetworkOptions): PodNetwork {
       if (configuration === undefined) throw notReady(options.confDirectory);
       warnOfLostCapabilities(identity, configuration, log);
       const attachment = attachmentOf(identity, configuration);
+      own.add(identity.sandboxId);
       try {
         return await begin(attachment, signal);
       } catch (error) {
@@ -107,7 +117,7 @@ export function openPodNetwork(options: PodNetworkOptions): PodNetwork {
     async collectGarbage(valid) {
       const configuration = await state.configuration();
       const signal = AbortSignal.timeout(GARBAGE_TIMEOUT_MS);
-      const lost = (await cache.list()).filter(sandboxId => !valid.has(sandboxId));
+      const lost = (await cache.list()).filter(id => !valid.has(id) && !own.has(id));
       await eachOf(
         lost,
         async sandboxId => {
@@ -117,7 +127,12 @@ export function openPodNetwork(options: PodNetworkOptions): PodNetwork {
         },
         log,
       );
-      await collectByPlugins(configuration, [...valid], within(GARBAGE_TIMEOUT_MS, signal), log);
+      await collectByPlugins(
+        configuration,
+        [...valid, ...own],
+        within(GARBAGE_TIMEOUT_MS, signal),
+        log,
+      );
     },
     close() {
       closing.abort();
