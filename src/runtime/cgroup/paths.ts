@@ -56,7 +56,13 @@ export function cgroupPathFor(request: CgroupRequest & {readonly id: string}): C
  * @throws CodedError ERR_CGROUP_PARENT_INVALID.
  */
 export function monitorCgroupFor(request: CgroupRequest & {readonly id: string}): CgroupPaths {
-  return cgroupAt(request.layout, join(parentPath(request), `${PREFIX}-conmon-${request.id}`), '');
+  const {layout, manager, id} = request;
+  const name = `${PREFIX}-conmon-${id}`;
+  const paths = cgroupAt(layout, join(parentPath(request), name), '');
+  const {hybrid} = layout.hierarchies;
+  if (manager === 'systemd' || hybrid === undefined) return paths;
+  // Nobody but systemd divides this hierarchy: folders of pods in it would never be removed.
+  return {...paths, directories: {...paths.directories, hybrid: join(hybrid, name)}};
 }
 
 /**

@@ -32,6 +32,8 @@ export interface ContainerSpecInput {
   readonly localhostSeccomp?: unknown;
   readonly host: HostAbilities;
   readonly defaults: SpecDefaults;
+  /** Where the daemon mounts root file systems and namespaces: its `root` and its `state`. */
+  readonly daemonDirectories?: readonly string[] | undefined;
 }
 
 /** What the image's configuration says about the process. */

@@ -11,6 +11,7 @@ export interface MountsRequest {
   readonly privileged: boolean;
   readonly readonlyRootfs: boolean;
   readonly host: Pick<HostAbilities, 'recursiveReadOnly'>;
+  readonly daemonDirectories?: readonly string[] | undefined;
 }
 
 /**
@@ -23,7 +24,8 @@ export function containerMounts(request: MountsRequest): {
   readonly mounts: readonly OciMount[];
   readonly rootfsPropagation?: 'rslave' | 'rshared';
 } {
-  const own = request.mounts
+  const prepared = request.mounts.map(mount => withoutPinning(mount, request.daemonDirectories));
+  const own = prepared
     .map(mount => criMount(mount, request.host))
     .sort((left, right) => depth(left.destination) - depth(right.destination));
   const taken = new Set(own.map(({destination}) => destination));
@@ -31,7 +33,7 @@ export function containerMounts(request: MountsRequest): {
     ({destination}) =>
       !taken.has(destination) && !(taken.has('/dev') && destination.startsWith('/dev/')),
   );
-  const strongest = Math.max(0, ...request.mounts.map(({propagation}) => propagation));
+  const strongest = Math.max(0, ...prepared.map(({propagation}) => propagation));
   return {
     mounts: [...defaults, ...own],
     // A shared or slave mount needs a parent that passes events on.
@@ -64,6 +66,19 @@ export function propagationProblem(
   const isSlave = tags.some(tag => tag.startsWith('master:'));
   if (isShared || (propagation === 1 && isSlave)) return undefined;
   return `${hostPath} is on ${holder?.point ?? '/'}, which is not a shared${propagation === 1 ? ' or slave' : ''} mount`;
+}
+
+/**
+ * A private copy of `/`, or of a folder that the daemon mounts in, would hold every other
+ * container's root file system for as long as the container lives: it gets to see their end.
+ */
+function withoutPinning(
+  mount: PreparedMount,
+  daemonDirectories: readonly string[] = [],
+): PreparedMount {
+  const {hostPath, propagation, recursiveReadOnly} = mount;
+  const holds = daemonDirectories.some(directory => isWithin(directory, cleanPath(hostPath)));
+  return holds && propagation === 0 && !recursiveReadOnly ? {...mount, propagation: 1} : mount;
 }
 
 function criMount(mount: PreparedMount, host: Pick<HostAbilities, 'recursiveReadOnly'>): OciMount {

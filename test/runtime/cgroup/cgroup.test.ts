@@ -95,6 +95,17 @@ test('the monitor lies beside its container, the pod above both', t => {
   t.is(podCgroupFor(request)?.relativePath, '/a.slice');
 });
 
+test('cgroupfs beside a hybrid hierarchy: no folders of pods in what systemd alone divides', t => {
+  const layout = {version: 1, hierarchies: {memory: '/c/memory', hybrid: '/c/unified'}} as const;
+  const request = {layout, parent: '/kubepods/pod1', id: '7'} as const;
+  t.deepEqual(monitorCgroupFor({...request, manager: 'cgroupfs'}).directories, {
+    memory: '/c/memory/kubepods/pod1/slipway-conmon-7',
+    hybrid: '/c/unified/slipway-conmon-7',
+  });
+  const slice = monitorCgroupFor({...request, parent: 'a.slice', manager: 'systemd'});
+  t.is(slice.directories['hybrid'], '/c/unified/a.slice/slipway-conmon-7');
+});
+
 const refused = test.macro((t, manager: 'systemd' | 'cgroupfs', parent: string) => {
   t.throws(() => cgroupPathFor({layout: v2, manager, parent, id: '7'}), {
     code: 'ERR_CGROUP_PARENT_INVALID',

@@ -108,6 +108,19 @@ test('recursively read-only: the kubelet’s word when the machine cannot, refus
   t.throws(() => mounts([{...rro, propagation: 1}]), {code: 'ERR_REQUEST_INVALID'});
 });
 
+test('a private mount over the daemon’s own folders sees what is unmounted there', t => {
+  const daemonDirectories = ['/var/lib/slipway/cri', '/run/slipway'];
+  const propagation = (hostPath: string, asked = 0) =>
+    mounts([aMount('/host', {hostPath, propagation: asked})], {daemonDirectories}).mounts.at(-1)
+      ?.options[1];
+  t.is(propagation('/'), 'rslave');
+  t.is(propagation('/var/lib/'), 'rslave');
+  t.is(propagation('/run/slipway'), 'rslave');
+  t.is(propagation('/var/log'), 'rprivate');
+  t.is(propagation('/run/slip'), 'rprivate');
+  t.is(propagation('/', 2), 'rshared');
+});
+
 test('a path is cleaned without looking at it', t => {
   t.is(cleanPath('/a//b/./../c/'), '/a/c');
   t.is(cleanPath('/../..'), '/');
