@@ -8,7 +8,7 @@ import type {DaemonOptions, RunningDaemon} from './run-daemon.ts';
 import {processEnded} from './service/container-exit.ts';
 import type {Dependencies} from './service/dependencies.ts';
 import {imageService, imagesService} from './service/image-service.ts';
-import {openParts, type Parts} from './service/open-parts.ts';
+import {openParts} from './service/open-parts.ts';
 import {recover} from './service/recover.ts';
 import {runtimeService} from './service/runtime-service.ts';
 

@@ -1,8 +1,4 @@
-import {access, readdir, readFile, writeFile} from 'node:fs/promises';
-import {createReadStream} from 'node:fs';
-import {join} from 'node:path';
-import {waitFor} from '#shared/wait-for';
-import {sendArchive} from '#runtime/cri/archive';
+import {access, readFile, rename} from 'node:fs/promises';
 import {
   ContainerEventType,
   ContainerState,
@@ -19,47 +15,15 @@ import {
   shell,
   statusOf,
 } from '#test/runtime/a-pod';
-import {BUSYBOX_IMAGE, busyboxArchive} from '#test/runtime/busybox-archive';
-import {mountsBelow, runtimeDaemon, type RuntimeDaemon} from '#test/runtime/runtime-daemon';
-import {runtimePrograms} from '#test/runtime-programs';
-import {temporaryFolder} from '#test/temporary-folder';
+import {BUSYBOX_IMAGE} from '#test/runtime/busybox-archive';
+import {daemonSuite, eventually} from '#test/runtime/daemon-suite';
 import test from 'ava';
 
 // The daemon with a CRI client, and nothing else: pods of the host's network, no registry.
-
-const {signal} = new AbortController();
-const folder = temporaryFolder();
-let archive: string;
-let daemon: RuntimeDaemon;
-
-test.before('the daemon serves', async () => {
-  const {path} = await folder;
-  const programs = await runtimePrograms(path, signal);
-  archive = await busyboxArchive(join(path, 'busybox'), signal);
-  daemon = await runtimeDaemon({programs});
-  await daemon.cri().images.import(sendArchive([], createReadStream(archive)));
-});
-
-test.after.always(async () => {
-  await daemon[Symbol.asyncDispose]();
-  await (await folder)[Symbol.asyncDispose]();
-});
-
-test.afterEach.always('nothing is left', async t => {
-  const {items} = await daemon.cri().runtime.listPodSandbox({});
-  for (const {id} of items) await daemon.cri().runtime.removePodSandbox({podSandboxId: id});
-  t.deepEqual(await leftOvers(), {
-    mounts: [],
-    records: [],
-    bundles: [],
-    exits: [],
-    runtime: [],
-    roots: [],
-  });
-});
+const {daemon} = daemonSuite(test);
 
 test('Version and Status say who we are and that we are ready', async t => {
-  const {runtime} = daemon.cri();
+  const {runtime} = daemon().cri();
   const {runtimeName, runtimeApiVersion, version} = await runtime.version({});
   t.deepEqual(
     {runtimeName, runtimeApiVersion, version},
@@ -86,7 +50,7 @@ test('Version and Status say who we are and that we are ready', async t => {
 });
 
 test('an imported image is listed, and found by its names and its id', async t => {
-  const {image} = daemon.cri();
+  const {image} = daemon().cri();
   const {images} = await image.listImages({});
   t.deepEqual(
     images.map(({repoTags}) => repoTags),
@@ -102,10 +66,10 @@ test('an imported image is listed, and found by its names and its id', async t =
 });
 
 test('a pod lives: run, create, start, exec, log, stop, remove', async t => {
-  const {runtime} = daemon.cri();
+  const {runtime} = daemon().cri();
   const labels = {app: 'web', 'a.b/c': 'ü'};
   const annotations = {note: '{"a": 1}\n'};
-  const pod = await aPod(daemon, {labels, annotations});
+  const pod = await aPod(daemon(), {labels, annotations});
   const {status} = await runtime.podSandboxStatus({podSandboxId: pod.id});
   t.is(status?.state, PodSandboxState.SANDBOX_READY);
   t.deepEqual(status?.labels, labels);
@@ -114,9 +78,9 @@ test('a pod lives: run, create, start, exec, log, stop, remove', async t => {
   const containerId = await pod.create(
     shell('echo out; echo err >&2; trap "exit 3" TERM; while true; do sleep 0.05; done', {labels}),
   );
-  t.is((await statusOf(daemon, containerId)).state, ContainerState.CONTAINER_CREATED);
+  t.is((await statusOf(daemon(), containerId)).state, ContainerState.CONTAINER_CREATED);
   await runtime.startContainer({containerId});
-  const running = await statusOf(daemon, containerId);
+  const running = await statusOf(daemon(), containerId);
   t.is(running.state, ContainerState.CONTAINER_RUNNING);
   t.true(running.startedAt >= running.createdAt);
   t.deepEqual(running.labels, labels);
@@ -131,14 +95,14 @@ test('a pod lives: run, create, start, exec, log, stop, remove', async t => {
   t.is(Buffer.from(result.stderr).toString(), 'bad\n');
 
   await runtime.stopContainer({containerId, timeout: 10n});
-  const ended = await statusOf(daemon, containerId);
+  const ended = await statusOf(daemon(), containerId);
   t.is(ended.state, ContainerState.CONTAINER_EXITED);
   t.deepEqual([ended.exitCode, ended.reason], [3, 'Error']);
   t.true(ended.finishedAt >= ended.startedAt);
-  t.deepEqual((await logOf(daemon, containerId)).split('\n').sort(), ['', 'err', 'out']);
+  t.deepEqual((await logOf(daemon(), containerId)).split('\n').sort(), ['', 'err', 'out']);
 
   await runtime.removeContainer({containerId});
-  await t.throwsAsync(statusOf(daemon, containerId), {code: 'NOT_FOUND'});
+  await t.throwsAsync(statusOf(daemon(), containerId), {code: 'NOT_FOUND'});
   t.true(await exists(running.logPath));
   await runtime.stopPodSandbox({podSandboxId: pod.id});
   const stopped = await runtime.podSandboxStatus({podSandboxId: pod.id});
@@ -148,7 +112,7 @@ test('a pod lives: run, create, start, exec, log, stop, remove', async t => {
 });
 
 test('stops and removals of what is not there are success; questions about it are not', async t => {
-  const {runtime, image} = daemon.cri();
+  const {runtime, image} = daemon().cri();
   const id = 'ab'.repeat(32);
   await t.notThrowsAsync(runtime.stopPodSandbox({podSandboxId: id}));
   await t.notThrowsAsync(runtime.removePodSandbox({podSandboxId: id}));
@@ -174,19 +138,19 @@ test('stops and removals of what is not there are success; questions about it ar
 });
 
 test('requests without what they need are refused, and leave nothing', async t => {
-  const {runtime, image} = daemon.cri();
-  const pod = await aPod(daemon);
+  const {runtime, image} = daemon().cri();
+  const pod = await aPod(daemon());
   const podSandboxId = pod.id;
   const mount = {containerPath: '/mnt', hostPath: 'relative'};
   for (const call of [
     () => runtime.runPodSandbox({}),
     () => runtime.runPodSandbox({config: {metadata: {name: 'a', namespace: 'b', attempt: 0}}}),
     () =>
-      runtime.runPodSandbox({config: podConfig(daemon, {hostname: 'x'.repeat(65), network: 0})}),
-    () => runtime.runPodSandbox({config: podConfig(daemon, {logDirectory: 'logs'})}),
-    () => runtime.runPodSandbox({config: podConfig(daemon, {pid: 3})}),
-    () => runtime.runPodSandbox({config: podConfig(daemon), runtimeHandler: 'none'}),
-    () => runtime.runPodSandbox({config: podConfig(daemon, {sysctls: {'vm.swappiness': '1'}})}),
+      runtime.runPodSandbox({config: podConfig(daemon(), {hostname: 'x'.repeat(65), network: 0})}),
+    () => runtime.runPodSandbox({config: podConfig(daemon(), {logDirectory: 'logs'})}),
+    () => runtime.runPodSandbox({config: podConfig(daemon(), {pid: 3})}),
+    () => runtime.runPodSandbox({config: podConfig(daemon()), runtimeHandler: 'none'}),
+    () => runtime.runPodSandbox({config: podConfig(daemon(), {sysctls: {'vm.swappiness': '1'}})}),
     () => runtime.createContainer({podSandboxId}),
     () => runtime.createContainer({podSandboxId, config: containerConfig({logPath: '../../x'})}),
     () => runtime.createContainer({podSandboxId, config: containerConfig({mounts: [mount]})}),
@@ -211,8 +175,8 @@ test('requests without what they need are refused, and leave nothing', async t =
 });
 
 test('a repeated RunPodSandbox or CreateContainer gives the same id', async t => {
-  const {runtime} = daemon.cri();
-  const config = podConfig(daemon);
+  const {runtime} = daemon().cri();
+  const config = podConfig(daemon());
   const ids = await Promise.all([1, 2, 3].map(() => runtime.runPodSandbox({config})));
   ids.push(await runtime.runPodSandbox({config}));
   t.is(new Set(ids.map(({podSandboxId}) => podSandboxId)).size, 1);
@@ -228,8 +192,8 @@ test('a repeated RunPodSandbox or CreateContainer gives the same id', async t =>
 });
 
 test('work goes on when its caller goes away, and the retry gets its result', async t => {
-  const {runtime} = daemon.cri();
-  const pod = await aPod(daemon);
+  const {runtime} = daemon().cri();
+  const pod = await aPod(daemon());
   const request = {podSandboxId: pod.id, config: containerConfig(), sandboxConfig: pod.config};
   await t.throwsAsync(runtime.createContainer(request, {timeoutMs: 5}), {
     code: 'DEADLINE_EXCEEDED',
@@ -243,9 +207,9 @@ test('work goes on when its caller goes away, and the retry gets its result', as
 });
 
 test('lists are filtered by id, prefix, state, sandbox and labels', async t => {
-  const {runtime} = daemon.cri();
-  const one = await aPod(daemon, {labels: {app: 'one', tier: 'x'}});
-  const two = await aPod(daemon, {labels: {app: 'two', tier: 'x'}});
+  const {runtime} = daemon().cri();
+  const one = await aPod(daemon(), {labels: {app: 'one', tier: 'x'}});
+  const two = await aPod(daemon(), {labels: {app: 'two', tier: 'x'}});
   await runtime.stopPodSandbox({podSandboxId: two.id});
   const pods = async (filter: object) =>
     (await runtime.listPodSandbox({filter})).items.map(({id}) => id).sort();
@@ -279,17 +243,17 @@ test('lists are filtered by id, prefix, state, sandbox and labels', async t => {
 });
 
 test('how a container ended is told: exit code, reason, message', async t => {
-  const {runtime} = daemon.cri();
-  const pod = await aPod(daemon);
-  const good = await exited(daemon, await pod.run({command: ['true']}));
+  const {runtime} = daemon().cri();
+  const pod = await aPod(daemon());
+  const good = await exited(daemon(), await pod.run({command: ['true']}));
   t.deepEqual([good.exitCode, good.reason], [0, 'Completed']);
-  const bad = await exited(daemon, await pod.run(shell('exit 42')));
+  const bad = await exited(daemon(), await pod.run(shell('exit 42')));
   t.deepEqual([bad.exitCode, bad.reason], [42, 'Error']);
   const killed = await pod.run();
   await runtime.stopContainer({containerId: killed, timeout: 0n});
-  t.deepEqual((await statusOf(daemon, killed)).exitCode, 137);
+  t.deepEqual((await statusOf(daemon(), killed)).exitCode, 137);
   const hungry = await exited(
-    daemon,
+    daemon(),
     await pod.run(
       shell('a=x; while true; do a=$a$a$a$a; done', {
         resources: {memoryLimitInBytes: 16n * 1024n * 1024n},
@@ -300,15 +264,15 @@ test('how a container ended is told: exit code, reason, message', async t => {
 });
 
 test('a command that is not there fails, and leaves no container', async t => {
-  const pod = await aPod(daemon);
+  const pod = await aPod(daemon());
   const error = await t.throwsAsync(pod.create({command: ['/no/such/program']}));
   t.regex(error.message, /no such file/);
-  t.deepEqual((await daemon.cri().runtime.listContainers({})).containers, []);
+  t.deepEqual((await daemon().cri().runtime.listContainers({})).containers, []);
 });
 
 test('StopContainer sends the stop signal, waits, then kills; an earlier deadline wins', async t => {
-  const {runtime} = daemon.cri();
-  const pod = await aPod(daemon);
+  const {runtime} = daemon().cri();
+  const pod = await aPod(daemon());
   const containerId = await pod.run(shell('trap "" TERM; while true; do sleep 0.1; done'));
   const startedMs = performance.now();
   const patient = runtime.stopContainer({containerId, timeout: 60n});
@@ -316,12 +280,12 @@ test('StopContainer sends the stop signal, waits, then kills; an earlier deadlin
   await patient;
   const tookMs = performance.now() - startedMs;
   t.true(tookMs >= 900 && tookMs < 10_000, `${tookMs} ms`);
-  t.is((await statusOf(daemon, containerId)).exitCode, 137);
+  t.is((await statusOf(daemon(), containerId)).exitCode, 137);
 });
 
 test('a pod is stopped with all that runs in it, also while a container is being made', async t => {
-  const {runtime} = daemon.cri();
-  const pod = await aPod(daemon);
+  const {runtime} = daemon().cri();
+  const pod = await aPod(daemon());
   const running = await pod.run(shell('trap "" TERM; while true; do sleep 0.1; done'));
   const made = pod.create().then(
     () => 'made',
@@ -329,14 +293,14 @@ test('a pod is stopped with all that runs in it, also while a container is being
   );
   await runtime.stopPodSandbox({podSandboxId: pod.id});
   t.true(['made', 'ERR_SANDBOX_NOT_READY'].includes((await made) ?? ''));
-  t.is((await statusOf(daemon, running)).state, ContainerState.CONTAINER_EXITED);
+  t.is((await statusOf(daemon(), running)).state, ContainerState.CONTAINER_EXITED);
   await t.throwsAsync(pod.create(), {code: 'FAILED_PRECONDITION'});
   await t.notThrowsAsync(runtime.stopPodSandbox({podSandboxId: pod.id}));
 });
 
 test('RemovePodSandbox ends and removes everything that runs', async t => {
-  const {runtime} = daemon.cri();
-  const pod = await aPod(daemon);
+  const {runtime} = daemon().cri();
+  const pod = await aPod(daemon());
   await Promise.all([pod.run(), pod.run()]);
   await runtime.removePodSandbox({podSandboxId: pod.id});
   t.deepEqual((await runtime.listContainers({})).containers, []);
@@ -344,12 +308,12 @@ test('RemovePodSandbox ends and removes everything that runs', async t => {
 });
 
 test('ExecSync: its time limit kills, what is missing fails, an ended container refuses', async t => {
-  const {runtime} = daemon.cri();
-  const pod = await aPod(daemon);
+  const {runtime} = daemon().cri();
+  const pod = await aPod(daemon());
   const containerId = await pod.run();
   const slow = runtime.execSync({containerId, cmd: ['sleep', '100'], timeout: 1n});
   await t.throwsAsync(slow, {code: 'DEADLINE_EXCEEDED'});
-  t.is(await execute(daemon, containerId, 'ps | grep -c "[s]leep 100$" || true'), '0');
+  t.is(await execute(daemon(), containerId, 'ps | grep -c "[s]leep 100$" || true'), '0');
   await t.throwsAsync(runtime.execSync({containerId, cmd: ['/no/such'], timeout: 5n}));
   await t.throwsAsync(runtime.execSync({containerId, cmd: []}), {code: 'INVALID_ARGUMENT'});
   await runtime.stopContainer({containerId, timeout: 0n});
@@ -359,13 +323,12 @@ test('ExecSync: its time limit kills, what is missing fails, an ended container 
 });
 
 test('a log that was moved away is begun anew, and loses no line', async t => {
-  const {runtime} = daemon.cri();
-  const pod = await aPod(daemon);
+  const {runtime} = daemon().cri();
+  const pod = await aPod(daemon());
   const containerId = await pod.run(
     shell('i=0; while true; do i=$((i+1)); echo $i; sleep 0.02; done'),
   );
-  const {logPath} = await statusOf(daemon, containerId);
-  const {rename} = await import('node:fs/promises');
+  const {logPath} = await statusOf(daemon(), containerId);
   await eventually(async () => (await readFile(logPath, 'utf8')).includes(' F 5\n'));
   await rename(logPath, `${logPath}.1`);
   await runtime.reopenContainerLog({containerId});
@@ -382,7 +345,7 @@ test('a log that was moved away is begun anew, and loses no line', async t => {
 });
 
 test('GetContainerEvents tells the whole life of a pod, with its state each time', async t => {
-  const {runtime} = daemon.cri();
+  const {runtime} = daemon().cri();
   const caller = new AbortController();
   const events: ContainerEventResponse[] = [];
   const reading = (async () => {
@@ -390,7 +353,7 @@ test('GetContainerEvents tells the whole life of a pod, with its state each time
       events.push(event);
     }
   })().catch(() => undefined);
-  const warm = await aPod(daemon); // until the first event comes the stream may not stand yet
+  const warm = await aPod(daemon()); // until the first event comes the stream may not stand yet
   await warm.remove();
   await eventually(() => events.length > 0 || warm.remove().then(() => false));
   await eventually(
@@ -398,9 +361,9 @@ test('GetContainerEvents tells the whole life of a pod, with its state each time
   );
   events.length = 0;
 
-  const pod = await aPod(daemon);
+  const pod = await aPod(daemon());
   const containerId = await pod.run({command: ['true']});
-  await exited(daemon, containerId);
+  await exited(daemon(), containerId);
   await runtime.removeContainer({containerId});
   await pod.remove();
   const kinds = ['created', 'started', 'stopped', 'deleted'];
@@ -426,129 +389,6 @@ test('GetContainerEvents tells the whole life of a pod, with its state each time
     ],
   );
 });
-
-test('after kill -9 the next daemon knows what ran, what ended and how, and the log is whole', async t => {
-  const pod = await aPod(daemon, {labels: {keep: 'me'}});
-  const running = await pod.run(shell('i=0; while true; do i=$((i+1)); echo $i; sleep 0.02; done'));
-  const ended = await pod.run(shell('exit 5'));
-  await exited(daemon, ended);
-  const ending = await pod.run(shell('sleep 0.5; exit 6'));
-  const created = await pod.create();
-  await daemon.stop('SIGKILL');
-  await eventually(async () => (await readdir(join(daemon.state, 'exits'))).includes(ending));
-  await daemon.start();
-
-  const {runtime} = daemon.cri();
-  t.is((await statusOf(daemon, running)).state, ContainerState.CONTAINER_RUNNING);
-  t.is((await statusOf(daemon, created)).state, ContainerState.CONTAINER_CREATED);
-  t.is((await statusOf(daemon, ended)).exitCode, 5);
-  t.deepEqual((await statusOf(daemon, ending)).exitCode, 6);
-  t.deepEqual((await runtime.podSandboxStatus({podSandboxId: pod.id})).status?.labels, {
-    keep: 'me',
-  });
-  t.is(await execute(daemon, running, 'echo alive'), 'alive');
-  await runtime.startContainer({containerId: created});
-  const request = {podSandboxId: pod.id, config: containerConfig(), sandboxConfig: pod.config};
-  await t.notThrowsAsync(runtime.createContainer(request));
-  await runtime.stopContainer({containerId: running, timeout: 0n});
-  t.is((await statusOf(daemon, running)).exitCode, 137);
-  const lines = (await logOf(daemon, running)).trim().split('\n').map(Number);
-  t.deepEqual(
-    lines,
-    Array.from({length: lines.length}, (_, index) => index + 1),
-  );
-});
-
-test('a daemon that was killed at any moment leaves nothing behind that the next one cannot remove', async t => {
-  for (let delayMs = 0; delayMs < 120; delayMs += 12) {
-    const config = podConfig(daemon);
-    const {runtime} = daemon.cri();
-    const work = (async () => {
-      const {podSandboxId} = await runtime.runPodSandbox({config});
-      const {containerId} = await runtime.createContainer({
-        podSandboxId,
-        config: containerConfig(),
-        sandboxConfig: config,
-      });
-      await runtime.startContainer({containerId});
-    })().catch(() => undefined);
-    await new Promise(resolve => setTimeout(resolve, delayMs));
-    await daemon.stop('SIGKILL');
-    await work;
-    await daemon.start();
-    const retried = daemon.cri().runtime;
-    const {items} = await retried.listPodSandbox({});
-    for (const {id} of items) await retried.removePodSandbox({podSandboxId: id});
-    await eventually(async () => Object.values(await leftOvers()).flat().length === 0);
-  }
-  t.pass();
-});
-
-test('a record that cannot be read is set aside with a line in the log', async t => {
-  const pod = await aPod(daemon);
-  const containerId = await pod.run({command: ['true']});
-  await exited(daemon, containerId);
-  await daemon.stop('SIGKILL');
-  await writeFile(join(daemon.root, 'containers', containerId, 'status.json'), '{"version":1,');
-  await daemon.start();
-  t.regex(daemon.log(), /a record cannot be read and is set aside/);
-  await t.throwsAsync(statusOf(daemon, containerId), {code: 'NOT_FOUND'});
-  const {rm} = await import('node:fs/promises');
-  await rm(join(daemon.root, 'containers', '.quarantine'), {recursive: true});
-});
-
-test('after a reboot everything is ended, and what it held is given back', async t => {
-  const pod = await aPod(daemon);
-  const running = await pod.run();
-  const ended = await pod.run(shell('exit 5'));
-  await exited(daemon, ended);
-  await daemon.reboot();
-  await daemon.start();
-  const status = await statusOf(daemon, running);
-  t.is(status.state, ContainerState.CONTAINER_EXITED);
-  t.not(status.exitCode, 0);
-  t.is((await statusOf(daemon, ended)).exitCode, 5);
-  const {items} = await daemon.cri().runtime.listPodSandbox({});
-  t.deepEqual(
-    items.map(({id, state}) => [id, state]),
-    [[pod.id, PodSandboxState.SANDBOX_NOTREADY]],
-  );
-});
-
-test('a restart in order keeps containers too', async t => {
-  const pod = await aPod(daemon);
-  const running = await pod.run();
-  await daemon.stop();
-  await daemon.start();
-  t.is(await execute(daemon, running, 'echo alive'), 'alive');
-  t.is((await daemon.cri().runtime.podSandboxStatus({podSandboxId: pod.id})).status?.state, 0);
-});
-
-async function leftOvers(): Promise<Readonly<Record<string, readonly string[]>>> {
-  const listed = async (path: string) =>
-    (await readdir(path)).filter(name => !name.startsWith('.'));
-  return {
-    mounts: (await mountsBelow(daemon.folder)).filter(point => point !== daemon.state),
-    records: [
-      ...(await listed(join(daemon.root, 'sandboxes'))),
-      ...(await listed(join(daemon.root, 'containers'))),
-    ],
-    bundles: [
-      ...(await listed(join(daemon.state, 'sandboxes'))),
-      ...(await listed(join(daemon.state, 'containers'))),
-    ],
-    exits: await listed(join(daemon.state, 'exits')),
-    runtime: await listed(join(daemon.state, 'oci/runc')).catch(() => []),
-    roots: (await readdir(join(daemon.root, 'images'), {recursive: true})).filter(
-      name => /[0-9a-f]{64}/.test(name) && /rootfs|containers/.test(name),
-    ),
-  };
-}
-
-async function eventually(holds: () => Promise<boolean> | boolean): Promise<void> {
-  const probe = async () => ((await holds()) ? true : undefined);
-  await waitFor(probe, {signal, timeoutMs: 15_000, intervalMs: 10});
-}
 
 async function exists(path: string): Promise<boolean> {
   return access(path).then(

@@ -121,9 +121,8 @@ async function makeFolder(path: string): Promise<void> {
 
 function openRuntimes({runtimes, defaultRuntime, cgroupManager}: RuntimeConfig): Runtimes {
   const systemdCgroup = cgroupManager === 'systemd';
-  const opened = Object.entries(runtimes).map(([name, {path, root}]) => [
-    name,
-    openOciRuntime({name, path, root, systemdCgroup}),
-  ]);
+  const opened = Object.entries(runtimes).map(
+    ([name, {path, root}]) => [name, openOciRuntime({name, path, root, systemdCgroup})] as const,
+  );
   return runtimesByHandler(Object.fromEntries(opened), defaultRuntime);
 }

@@ -49,12 +49,9 @@ export class PodQueue {
         interrupt: work.interruptible ? interrupt : undefined,
         drop: reject,
         begin: async () => {
-          try {
-            work.signal?.throwIfAborted();
-            resolve(await work.run(interrupt.signal));
-          } catch (error) {
-            reject(error as Error);
-          }
+          const running = this.#begin(work, interrupt.signal);
+          resolve(running);
+          await Promise.allSettled([running]);
         },
       });
       this.#next();
@@ -71,6 +68,11 @@ export class PodQueue {
 
   get idle(): boolean {
     return this.#running === undefined && this.#waiting.length === 0;
+  }
+
+  async #begin<T>(work: QueuedWork<T>, interrupted: AbortSignal): Promise<T> {
+    work.signal?.throwIfAborted();
+    return work.run(interrupted);
   }
 
   #next(): void {

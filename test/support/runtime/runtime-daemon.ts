@@ -14,6 +14,8 @@ const ENDED_MS = 20_000;
 
 export interface RuntimeDaemonOptions {
   readonly programs: RuntimePrograms;
+  /** The built daemon; without it the sources are run, as `bin/slipway-cri` does. */
+  readonly bundle?: string;
   /** CNI configuration lists by file name; none: only pods of the host's network can start. */
   readonly networks?: Readonly<Record<string, object>>;
   /** Further lines of the configuration file, before its first table. */
@@ -54,7 +56,11 @@ export async function runtimeDaemon(options: RuntimeDaemonOptions): Promise<Runt
   let log = '';
 
   const start = async (): Promise<void> => {
-    const started = spawn(join(ROOT, 'bin/slipway-cri'), ['--config', join(folder, 'cri.toml')], {
+    const [program = '', ...words] =
+      options.bundle === undefined
+        ? [join(ROOT, 'bin/slipway-cri')]
+        : [process.execPath, '--max-semi-space-size=1', '--optimize-for-size', options.bundle];
+    const started = spawn(program, [...words, '--config', join(folder, 'cri.toml')], {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     child = started;
