@@ -18,6 +18,8 @@ export default {extensions: ['ts'], ...levels[level]};
 
 function oneAtATime() {
   return {
+    // As the programs run: the main thread gets signals, and descriptors of any origin are its own.
+    workerThreads: false,
     concurrency: 1,
     serial: true,
     timeout: '15m',

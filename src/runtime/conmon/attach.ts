@@ -49,7 +49,11 @@ export async function attach({bundle, io, terminal, signal}: AttachOptions): Pro
     if (terminal) void followSize({bundle, io, signal: done.signal});
     if (io.stdin !== undefined) void sendInput(connection, io.stdin).catch(close);
     await receiveOutput(connection, io);
-    await Promise.all([io.stdout, io.stderr].map(flush));
+    await Promise.all(
+      [io.stdout, io.stderr].map(async stream => {
+        await flush(stream, done.signal);
+      }),
+    );
   } finally {
     signal.removeEventListener('abort', close);
     close();
@@ -122,16 +126,20 @@ async function followSize({
   }
 }
 
-/** Waits until a client has got what was written to it. */
-async function flush(stream: Writable | undefined): Promise<void> {
+/** Waits until a client has got what was written to it, or has gone. */
+async function flush(stream: Writable | undefined, gone: AbortSignal): Promise<void> {
   if (stream === undefined || stream.destroyed || stream.writableLength === 0) return;
   const {promise, resolve} = Promise.withResolvers<undefined>();
   const settle = (): void => {
     resolve(undefined);
   };
-  for (const event of ['drain', 'close', 'error']) stream.once(event, settle);
-  stream.write('', settle);
+  stream.once('close', settle);
+  gone.addEventListener('abort', settle, {once: true});
+  if (gone.aborted) settle();
+  else stream.write('', settle);
   await promise;
+  stream.removeListener('close', settle);
+  gone.removeEventListener('abort', settle);
 }
 
 function tooSlow(): CodedError<RuntimeErrorCode> {

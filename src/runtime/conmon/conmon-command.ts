@@ -10,6 +10,8 @@ export const conmonFiles = {
   attach: 'attach',
   /** FIFO that takes commands: resize, reopen the log. */
   control: 'ctl',
+  /** FIFO for sizes of the terminal, older than `ctl`; conmon makes it, nobody uses it. */
+  size: 'winsz',
 } as const;
 
 /** Descriptors that conmon inherits besides its standard streams. */

@@ -1,7 +1,7 @@
 import {constants} from 'node:fs';
-import {open, stat} from 'node:fs/promises';
+import {type FileHandle, open, stat} from 'node:fs/promises';
 import {join} from 'node:path';
-import {CodedError, isErrno} from '#shared/errors';
+import {CodedError, isCoded, isErrno} from '#shared/errors';
 import {waitFor} from '#shared/wait-for';
 import type {RuntimeErrorCode} from '../errors.ts';
 import type {TerminalSize} from '../sys/terminal.ts';
@@ -31,13 +31,20 @@ export async function reopenLog({
 }): Promise<void> {
   const before = await fileIdentity(logPath);
   await sendControl(bundle, [REOPEN_LOG, 0, 0]);
-  const isNew = async (): Promise<true | undefined> => {
+  const isNew = async (): Promise<boolean> => {
     const present = await fileIdentity(logPath);
-    return present !== undefined && present !== before ? true : undefined;
+    return present !== undefined && present !== before;
+  };
+  const probe = async (): Promise<true | undefined> => {
+    if (await isNew()) return true;
+    if (await isHeard(bundle)) return undefined;
+    if (await isNew()) return true;
+    throw notRunning(bundle); // conmon ended between our word and its reading
   };
   const deadline = {signal, timeoutMs: REOPEN_TIMEOUT_MS, intervalMs: REOPEN_LOOK_MS};
-  await waitFor(isNew, deadline).catch((cause: unknown) => {
+  await waitFor(probe, deadline).catch((cause: unknown) => {
     signal.throwIfAborted();
+    if (isCoded(cause)) throw cause;
     throw new CodedError<RuntimeErrorCode>(
       'ERR_COMMAND_TIMED_OUT',
       `conmon did not reopen ${logPath} within ${REOPEN_TIMEOUT_MS} ms`,
@@ -56,25 +63,41 @@ function limitSide(count: number): number {
 }
 
 async function sendControl(bundle: string, words: readonly number[]): Promise<void> {
-  // A FIFO that nobody reads holds a blocking open for ever; this one fails with ENXIO.
+  const fifo = await openControl(bundle);
+  if (fifo === undefined) throw notRunning(bundle);
+  try {
+    await fifo.write(`${words.join(' ')}\n`);
+  } catch (error) {
+    if (isErrno(error, 'EPIPE')) throw notRunning(bundle);
+    throw error;
+  } finally {
+    await fifo.close();
+  }
+}
+
+async function isHeard(bundle: string): Promise<boolean> {
+  const fifo = await openControl(bundle);
+  await fifo?.close();
+  return fifo !== undefined;
+}
+
+/** `undefined` when nobody reads: a blocking open would then wait for ever. */
+async function openControl(bundle: string): Promise<FileHandle | undefined> {
   const flags = constants.O_WRONLY | constants.O_NONBLOCK;
   try {
-    const fifo = await open(join(bundle, conmonFiles.control), flags);
-    try {
-      await fifo.write(`${words.join(' ')}\n`);
-    } finally {
-      await fifo.close();
-    }
-  } catch (cause) {
-    if (!isErrno(cause, 'ENXIO') && !isErrno(cause, 'ENOENT') && !isErrno(cause, 'EPIPE')) {
-      throw cause;
-    }
-    throw new CodedError<RuntimeErrorCode>(
-      'ERR_CONTAINER_STATE',
-      `no conmon listens in ${bundle}: the container is not running`,
-      {hint: 'ask for the container’s status', cause},
-    );
+    return await open(join(bundle, conmonFiles.control), flags);
+  } catch (error) {
+    if (isErrno(error, 'ENXIO') || isErrno(error, 'ENOENT')) return undefined;
+    throw error;
   }
+}
+
+function notRunning(bundle: string): CodedError<RuntimeErrorCode> {
+  return new CodedError(
+    'ERR_CONTAINER_STATE',
+    `no conmon listens in ${bundle}: the container is not running`,
+    {hint: 'ask for the container’s status'},
+  );
 }
 
 async function fileIdentity(path: string): Promise<string | undefined> {

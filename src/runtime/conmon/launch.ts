@@ -87,7 +87,10 @@ async function runConmon(input: CreateContainerInput, signal: AbortSignal): Prom
   try {
     try {
       await input.placeMonitor?.(child.pid);
-      letBegin(start);
+      writeSync(start, '\0');
+    } catch (error) {
+      // conmon has ended already, and says why on its error stream.
+      if (!isErrno(error, 'EPIPE') && !isErrno(error, 'ESRCH')) throw error;
     } finally {
       closeSync(start);
     }
@@ -102,14 +105,6 @@ async function runConmon(input: CreateContainerInput, signal: AbortSignal): Prom
     signal.removeEventListener('abort', kill);
     sync.destroy();
     errors.destroy();
-  }
-}
-
-function letBegin(start: number): void {
-  try {
-    writeSync(start, '\0');
-  } catch (error) {
-    if (!isErrno(error, 'EPIPE')) throw error; // conmon has ended, and says why on its error stream
   }
 }
 

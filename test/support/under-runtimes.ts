@@ -1,0 +1,78 @@
+import {readFile, writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import {cgroupLayout} from '#runtime/cgroup/layout';
+import {waitFor} from '#shared/wait-for';
+import {type Workbench, workbench} from '#test/container';
+import {type RuntimePrograms, runtimePrograms} from '#test/runtime-programs';
+import {temporaryFolder} from '#test/temporary-folder';
+import type {ExecutionContext, TestFn} from 'ava';
+
+const {signal} = new AbortController();
+const EVENTUALLY_MS = 10_000;
+
+type Check = (t: ExecutionContext, bench: Workbench) => Promise<void>;
+
+/** Registers tests that need real OCI runtimes and conmon; their programs are got before all. */
+export function underRuntimes(test: TestFn): {
+  /** The same promise under runc and under crun, each with a workbench of its own. */
+  readonly each: (title: string, check: Check) => void;
+  /** A promise that has nothing to do with the runtime. */
+  readonly once: (title: string, check: Check) => void;
+  readonly programs: () => RuntimePrograms;
+} {
+  const folder = temporaryFolder();
+  let found: RuntimePrograms | undefined;
+  const programs = (): RuntimePrograms => {
+    if (found === undefined) throw new Error('programs are known in tests only');
+    return found;
+  };
+  test.before('the programs are there', async () => {
+    const {path} = await folder;
+    const all = await runtimePrograms(path, signal);
+    found = {...all, crun: await acceptingCrun(all.crun, path)};
+  });
+  test.after.always(async () => {
+    await (await folder)[Symbol.asyncDispose]();
+  });
+  const register = (title: string, name: 'runc' | 'crun', check: Check): void => {
+    test(title, async t => {
+      const {conmon: conmonPath, [name]: runtimePath} = programs();
+      await using bench = await workbench({name, runtimePath, conmonPath});
+      await check(t, bench);
+    });
+  };
+  return {
+    each: (title, check) => {
+      for (const name of ['runc', 'crun'] as const) register(`${name}: ${title}`, name, check);
+    },
+    once: (title, check) => {
+      register(title, 'runc', check);
+    },
+    programs,
+  };
+}
+
+/**
+ * crun refuses a machine with controllers in a v2 hierarchy beside v1; where this is one, a
+ * program that hides that hierarchy from crun alone.
+ */
+async function acceptingCrun(crun: string, folder: string): Promise<string> {
+  const {root, hybrid} = cgroupLayout();
+  const unified = join(root, 'unified');
+  if (!hybrid || (await readFile(join(unified, 'cgroup.controllers'), 'utf8')) === '\n')
+    return crun;
+  const path = join(folder, 'crun');
+  const hidden = `umount ${unified} && exec ${crun} "$@"`;
+  const script = `#!/bin/sh\nexec unshare --mount sh -c '${hidden}' crun "$@"\n`;
+  await writeFile(path, script, {mode: 0o755});
+  return path;
+}
+
+/** Waits until something holds; a `TimeoutError` when it does not within ten seconds. */
+export async function eventually(
+  holds: () => Promise<boolean> | boolean,
+  timeoutMs = EVENTUALLY_MS,
+): Promise<void> {
+  const probe = async (): Promise<true | undefined> => ((await holds()) ? true : undefined);
+  await waitFor(probe, {signal, timeoutMs, intervalMs: 10});
+}
