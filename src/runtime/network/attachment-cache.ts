@@ -1,13 +1,15 @@
-import {mkdir, readdir, readFile, rm} from 'node:fs/promises';
+import {mkdir, readdir, readFile, rename, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {isErrno} from '#shared/errors';
-import {writeFileAtomic} from '#shared/files';
 import type {Attachment} from './chain.ts';
 import {isRecord} from './configuration.ts';
 
 /**
  * What must be known to end an attachment after the configuration has changed, and after a
- * reboot: one file per sandbox, written before the first plugin is called.
+ * reboot: one file per sandbox, written while the first plugin runs.
+ *
+ * It is not waited for until it is on the disk, as a pod waits meanwhile: a record that a power
+ * loss has damaged is read as none, and then the present configuration is used.
  */
 export interface AttachmentCache {
   readonly write: (attachment: Attachment) => Promise<void>;
@@ -30,8 +32,11 @@ export function openAttachmentCache(directory: string): AttachmentCache {
   };
   return {
     async write(attachment) {
-      const text = JSON.stringify({format: FORMAT, attachment});
-      await writeFileAtomic(pathOf(attachment.sandboxId), text, {mode: 0o600});
+      const path = pathOf(attachment.sandboxId);
+      const temporary = `${path}.tmp`; // a pod's work is done one step at a time
+      await mkdir(directory, {recursive: true, mode: 0o700});
+      await writeFile(temporary, JSON.stringify({format: FORMAT, attachment}), {mode: 0o600});
+      await rename(temporary, path);
     },
     async read(sandboxId) {
       try {
@@ -59,6 +64,6 @@ function parse(text: string): Attachment | undefined {
       isRecord(parsed) && parsed['format'] === FORMAT && isRecord(parsed['attachment']);
     return isOurs ? (parsed['attachment'] as Attachment) : undefined;
   } catch {
-    return undefined; // A file that lost power before 'fsync' was ours: nothing is known of it.
+    return undefined; // See above: nothing is known of it.
   }
 }

@@ -2,7 +2,7 @@ import {CodedError, messageOf} from '#shared/errors';
 import type {RuntimeErrorCode} from '../errors.ts';
 import type {Log} from '../log.ts';
 import {isPinned} from '../sys/namespace.ts';
-import {openAttachmentCache} from './attachment-cache.ts';
+import {type AttachmentCache, openAttachmentCache} from './attachment-cache.ts';
 import {
   addAttachment,
   type Attachment,
@@ -12,7 +12,7 @@ import {
   STATUS_AND_GC,
 } from './chain.ts';
 import {isAtLeast, type NetworkConfiguration} from './configuration.ts';
-import {openNetworkState, type Readiness} from './network-state.ts';
+import {type NetworkState, openNetworkState, type Readiness} from './network-state.ts';
 import {capabilityArguments, cniArguments, type PodNetworkIdentity} from './pod-identity.ts';
 import {podAddresses} from './result.ts';
 
@@ -61,84 +61,105 @@ const GARBAGE_TIMEOUT_MS = 2 * 60_000;
 const GARBAGE_AT_ONCE = 4;
 
 export function openPodNetwork(options: PodNetworkOptions): PodNetwork {
-  const {binDirectories, cacheDirectory, log} = options;
-  const state = openNetworkState(options);
-  const cache = openAttachmentCache(cacheDirectory);
-  const closing = new AbortController();
-  /** Attached since the start: never garbage, however old the caller's list is. */
-  const own = new Set<string>();
-  const within = (timeoutMs: number, signal: AbortSignal): ChainCall => ({
-    binDirectories,
-    timeoutMs,
-    signal: AbortSignal.any([signal, closing.signal]),
-  });
+  return new CniNetwork(options);
+}
 
-  const end = async (attachment: Attachment, signal: AbortSignal): Promise<void> => {
-    await deleteAttachment(withoutLostNamespace(attachment), within(DELETE_TIMEOUT_MS, signal));
-    await cache.remove(attachment.sandboxId);
-    own.delete(attachment.sandboxId);
-  };
-  const begin = async (attachment: Attachment, signal: AbortSignal) => {
+class CniNetwork implements PodNetwork {
+  readonly #options: PodNetworkOptions;
+  readonly #state: NetworkState;
+  readonly #cache: AttachmentCache;
+  readonly #closing = new AbortController();
+  /** Attached since the start: never garbage, however old the caller's list is. */
+  readonly #own = new Set<string>();
+
+  constructor(options: PodNetworkOptions) {
+    this.#options = options;
+    this.#state = openNetworkState(options);
+    this.#cache = openAttachmentCache(options.cacheDirectory);
+  }
+
+  readiness(): Readiness {
+    return this.#state.readiness();
+  }
+
+  async add(
+    identity: PodNetworkIdentity,
+    signal: AbortSignal,
+  ): Promise<{readonly addresses: readonly string[]}> {
+    const {confDirectory, log} = this.#options;
+    const configuration = await this.#state.configuration();
+    if (configuration === undefined) throw notReady(confDirectory);
+    warnOfLostCapabilities(identity, configuration, log);
+    const attachment = attachmentOf(identity, configuration);
+    this.#own.add(identity.sandboxId);
+    try {
+      return await this.#begin(attachment, signal);
+    } catch (error) {
+      await this.#end(attachment, NEVER).catch((cause: unknown) => {
+        const {sandboxId} = identity;
+        log.warn('network of a failed pod not removed', {sandboxId, problem: messageOf(cause)});
+      });
+      throw error;
+    }
+  }
+
+  async remove(identity: PodNetworkIdentity, signal: AbortSignal): Promise<void> {
+    const attachment =
+      (await this.#cache.read(identity.sandboxId)) ??
+      unrecorded(identity, await this.#state.configuration());
+    if (attachment !== undefined) await this.#end(attachment, signal);
+  }
+
+  async collectGarbage(valid: ReadonlySet<string>): Promise<void> {
+    const {log} = this.#options;
+    const configuration = await this.#state.configuration();
+    const signal = AbortSignal.timeout(GARBAGE_TIMEOUT_MS);
+    const known = await this.#cache.list();
+    const lost = known.filter(id => !valid.has(id) && !this.#own.has(id));
+    const remove = async (sandboxId: string): Promise<void> => {
+      const attachment =
+        (await this.#cache.read(sandboxId)) ?? unrecorded(unknownPod(sandboxId), configuration);
+      if (attachment !== undefined) await this.#end(attachment, signal);
+    };
+    await eachOf(lost, remove, log);
+    const call = this.#call(GARBAGE_TIMEOUT_MS, signal);
+    await collectByPlugins(configuration, [...valid, ...this.#own], call, log);
+  }
+
+  close(): void {
+    this.#closing.abort();
+    this.#state.close();
+  }
+
+  async #begin(
+    attachment: Attachment,
+    signal: AbortSignal,
+  ): Promise<{readonly addresses: readonly string[]}> {
     // A crash from here on leaves something to be found; the disk need not be waited for alone.
     const [recorded, added] = await Promise.allSettled([
-      cache.write(attachment),
-      addAttachment(attachment, within(ADD_TIMEOUT_MS, signal)),
+      this.#cache.write(attachment),
+      addAttachment(attachment, this.#call(ADD_TIMEOUT_MS, signal)),
     ]);
     if (added.status === 'rejected') throw added.reason;
     if (recorded.status === 'rejected') throw recorded.reason;
-    const result = added.value;
-    const addresses = podAddresses(result);
-    await cache.write({...attachment, result});
+    const addresses = podAddresses(added.value);
+    await this.#cache.write({...attachment, result: added.value});
     return {addresses};
-  };
-  return {
-    readiness: state.readiness,
-    async add(identity, signal) {
-      const configuration = await state.configuration();
-      if (configuration === undefined) throw notReady(options.confDirectory);
-      warnOfLostCapabilities(identity, configuration, log);
-      const attachment = attachmentOf(identity, configuration);
-      own.add(identity.sandboxId);
-      try {
-        return await begin(attachment, signal);
-      } catch (error) {
-        await end(attachment, NEVER).catch((cause: unknown) => {
-          const {sandboxId} = identity;
-          log.warn('network of a failed pod not removed', {sandboxId, problem: messageOf(cause)});
-        });
-        throw error;
-      }
-    },
-    async remove(identity, signal) {
-      const attachment =
-        (await cache.read(identity.sandboxId)) ?? unrecorded(identity, await state.configuration());
-      if (attachment !== undefined) await end(attachment, signal);
-    },
-    async collectGarbage(valid) {
-      const configuration = await state.configuration();
-      const signal = AbortSignal.timeout(GARBAGE_TIMEOUT_MS);
-      const lost = (await cache.list()).filter(id => !valid.has(id) && !own.has(id));
-      await eachOf(
-        lost,
-        async sandboxId => {
-          const attachment =
-            (await cache.read(sandboxId)) ?? unrecorded(unknownPod(sandboxId), configuration);
-          if (attachment !== undefined) await end(attachment, signal);
-        },
-        log,
-      );
-      await collectByPlugins(
-        configuration,
-        [...valid, ...own],
-        within(GARBAGE_TIMEOUT_MS, signal),
-        log,
-      );
-    },
-    close() {
-      closing.abort();
-      state.close();
-    },
-  };
+  }
+
+  async #end(attachment: Attachment, signal: AbortSignal): Promise<void> {
+    await deleteAttachment(withoutLostNamespace(attachment), this.#call(DELETE_TIMEOUT_MS, signal));
+    await this.#cache.remove(attachment.sandboxId);
+    this.#own.delete(attachment.sandboxId);
+  }
+
+  #call(timeoutMs: number, signal: AbortSignal): ChainCall {
+    return {
+      binDirectories: this.#options.binDirectories,
+      timeoutMs,
+      signal: AbortSignal.any([signal, this.#closing.signal]),
+    };
+  }
 }
 
 const NEVER = new AbortController().signal;
