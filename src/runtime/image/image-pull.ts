@@ -16,7 +16,7 @@ export class LayerPull implements ImagePull {
   readonly #layers: LayerStore;
   readonly #commit: (image: NewImage, has: (id: LayerId) => boolean) => Promise<StoredImage>;
   readonly #held = new Set<LayerId>();
-  readonly #working = new Set<Promise<boolean>>();
+  readonly #working = new Set<Promise<unknown>>();
   readonly #ended = new AbortController();
 
   constructor(
@@ -38,18 +38,12 @@ export class LayerPull implements ImagePull {
       this.#layers.hold(layer.id);
     }
     const either = AbortSignal.any([signal, this.#ended.signal]);
-    const work = this.#layers.stage(layer, open, either);
-    this.#working.add(work);
-    try {
-      return {reused: await work};
-    } finally {
-      this.#working.delete(work);
-    }
+    return {reused: await this.#during(this.#layers.stage(layer, open, either))};
   }
 
   async commitImage(image: NewImage): Promise<StoredImage> {
     this.#ended.signal.throwIfAborted();
-    return this.#commit(image, id => this.#held.has(id));
+    return this.#during(this.#commit(image, id => this.#held.has(id)));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -57,6 +51,16 @@ export class LayerPull implements ImagePull {
     await Promise.allSettled(this.#working);
     for (const id of this.#held) this.#layers.release(id);
     this.#held.clear();
+  }
+
+  /** What is under way keeps its layers, also where nobody awaited it before the end. */
+  async #during<T>(work: Promise<T>): Promise<T> {
+    this.#working.add(work);
+    try {
+      return await work;
+    } finally {
+      this.#working.delete(work);
+    }
   }
 }
 

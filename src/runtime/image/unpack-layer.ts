@@ -33,10 +33,11 @@ export async function unpackLayer(
     const {pending, ...counts} = unpack.finish();
     const {impliedDirectories, whiteouts, hardLinks} = pending;
     const isPending = impliedDirectories.length + whiteouts.length + hardLinks.length > 0;
-    if (isPending)
+    if (isPending) {
       writeFileSync(join(job.directory, PENDING_FILE), JSON.stringify(pending), {
         mode: 0o600,
       });
+    }
     return {kind: 'done', ...counts, isPending};
   } finally {
     closeSync(rootFd);
