@@ -30,7 +30,7 @@ export function clusterDocument(machineMemoryBytes: number): Readonly<Record<str
       kubernetes: {version: '1.36.3'},
       controlPlane: {endpoint: {host: 'api.lab', port: 6443}},
       network: {proxy: {mode: 'nftables', conntrack: {maxPerCore: 0, min: 0}}},
-      runtime: {name: 'containerd', restrictOomScoreAdj: true},
+      runtime: {restrictOomScoreAdj: true},
       kubelet: {
         config: {
           failCgroupV1: false,

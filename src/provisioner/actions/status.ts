@@ -75,7 +75,7 @@ async function readApi(environment: Environment, open: Parameters<typeof openKub
 }
 
 const RUNTIME_VERSION: Readonly<Record<RuntimeName, string>> = {
-  slipway: `slipway-cri --version 2>/dev/null | awk '{print $NF}'`,
+  slipway: `slipway-cri --version 2>/dev/null | awk '{sub(",", "", $2); print $2}'`,
   containerd: `containerd --version 2>/dev/null | awk '{print $3}'`,
 };
 
