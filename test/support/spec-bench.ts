@@ -41,12 +41,12 @@ export interface SpecBench extends AsyncDisposable {
   readonly networkNamespace: string;
 }
 
-export async function specBench(runc: string): Promise<SpecBench> {
+export async function specBench(runc: string, name = 'runc'): Promise<SpecBench> {
   const folder = await temporaryFolder();
   const layout = cgroupLayout();
   const parent = `/slipway-test-${randomUUID().slice(0, 8)}`;
   const runtime = openOciRuntime({
-    name: 'runc',
+    name,
     path: runc,
     root: join(folder.path, 'runtime'),
     systemdCgroup: false,

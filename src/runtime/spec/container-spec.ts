@@ -62,7 +62,7 @@ export function containerSpec(input: ContainerSpecInput): ContainerSpec {
         rlimits: limits.rlimits,
         noNewPrivileges: context.noNewPrivs ?? false,
         oomScoreAdj: oom.oomScoreAdj,
-        ...(apparmor === undefined ? {} : {apparmorProfile: apparmor}),
+        ...(apparmor.profile === undefined ? {} : {apparmorProfile: apparmor.profile}),
       },
       root: {path: input.rootfs, readonly: readonlyRootfs},
       mounts: mounts.mounts,
@@ -88,7 +88,9 @@ export function containerSpec(input: ContainerSpecInput): ContainerSpec {
         ...(seccomp.seccomp === undefined ? {} : {seccomp: seccomp.seccomp}),
       },
     },
-    notices: [capabilities, seccomp, limits, oom, resources].flatMap(part => part.notices),
+    notices: [capabilities, seccomp, apparmor, limits, oom, resources].flatMap(
+      part => part.notices,
+    ),
   };
 }
 

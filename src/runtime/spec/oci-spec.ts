@@ -1,8 +1,11 @@
-/** The version of the OCI runtime specification that specs are written in. */
-export const OCI_VERSION = '1.2.0';
+/**
+ * The version of the OCI runtime specification that specs are written in: the oldest that has all
+ * we write. crun 1.8 refuses anything newer than 1.0.
+ */
+export const OCI_VERSION = '1.0.2';
 
 /**
- * The subset of the OCI runtime specification (1.2, Linux) that the daemon writes: `config.json`.
+ * The subset of the OCI runtime specification (Linux) that the daemon writes: `config.json`.
  * 64-bit numbers are bigints where a value can pass 2^53 (RLIM_INFINITY, memory limits).
  */
 export interface OciSpec {

@@ -164,4 +164,5 @@ test('AppArmor: a named profile needs AppArmor, the default one does not', t => 
   t.is(spec({profileType: 1}, armoured), 'unconfined');
   t.is(spec({profileType: 2, localhostRef: 'mine'}, armoured), 'mine');
   t.throws(() => spec({profileType: 2, localhostRef: 'mine'}), {code: 'ERR_REQUEST_INVALID'});
+  t.is(containerSpec(aContainer({host: aMachine({apparmor: true})})).notices.length, 1);
 });
