@@ -40,8 +40,9 @@ export async function buildRuntimeBundle(
     banner: {
       js: "import {createRequire as requireFrom} from 'node:module';const require=requireFrom(import.meta.url);",
     },
-    plugins: [koffiBesideTheBundle],
-    external: ['./koffi.node'],
+    plugins: [koffiBesideTheBundle, zodInEnglish],
+    // grpc-js loads it for channelz and ORCA only, and we use neither.
+    external: ['./koffi.node', '@grpc/proto-loader'],
     logLevel: 'error',
   });
   const native = `node_modules/@koromix/koffi-linux-${arch}/linux_${arch}/koffi.node`;
@@ -56,6 +57,17 @@ const koffiBesideTheBundle: Plugin = {
   setup: bundler => {
     bundler.onLoad({filter: /\/koffi\/src\/koffi\/src\/static\.js$/}, () => ({
       contents: "export const loadStatic = () => require('./koffi.node');",
+      loader: 'js',
+    }));
+  },
+};
+
+/** Messages of zod in 50 languages are a quarter of the bundle; ours are in the schema. */
+const zodInEnglish: Plugin = {
+  name: 'zod-in-english',
+  setup: bundler => {
+    bundler.onLoad({filter: /\/zod\/v4\/locales\/index\.js$/}, () => ({
+      contents: "export {default as en} from './en.js';",
       loader: 'js',
     }));
   },

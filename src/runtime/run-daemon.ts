@@ -4,6 +4,7 @@ import {findPrograms} from './config/programs.ts';
 import {reloadable} from './config/reload.ts';
 import type {RuntimeConfig} from './config/runtime-config.ts';
 import type {CallRecord} from './cri/instrument.ts';
+import {refuseSecond} from './cri/listen.ts';
 import type {CommandErrorCode} from './errors.ts';
 import {createLog, type Log} from './log.ts';
 import {createMetrics, type StateCounts} from './metrics/metrics.ts';
@@ -59,6 +60,8 @@ export async function runDaemon(
   const {isRoot, path, priorities, write, notify, ending, onReload} = surroundings;
   const written = await loadConfig(sources);
   if (!isRoot) throw notRoot();
+  // Before anything is touched: two daemons on one state would undo each other's work.
+  await refuseSecond(written.socket);
   const log = createLog({level: written.logLevel, write, priorities});
   let config = findPrograms(written, {path, log});
   const metrics = createMetrics({processFamilies});

@@ -4,6 +4,7 @@ import test, {type ExecutionContext} from 'ava';
 import {CodedError} from '#shared/errors';
 import {waitFor} from '#shared/wait-for';
 import type {RuntimeConfig} from '#runtime/config/runtime-config';
+import {listenUnix} from '#runtime/cri/listen';
 import {serveMetrics} from '#runtime/metrics/serve';
 import {runDaemon, type DaemonOptions, type RunningDaemon} from '#runtime/run-daemon';
 import {VERSION} from '#runtime/version';
@@ -18,6 +19,7 @@ async function prepare(t: ExecutionContext, text = '', {isRoot = true} = {}) {
   mkdirSync(programs);
   for (const name of ['runc', 'conmon']) writeFileSync(join(programs, name), '', {mode: 0o755});
   const ending = new AbortController();
+  const listen = `unix://${folder}/cri.sock`;
   const seen: {notified: string[]; lines: string[]; reloaded: RuntimeConfig[]; stops: number} = {
     notified: [],
     lines: [],
@@ -38,7 +40,7 @@ async function prepare(t: ExecutionContext, text = '', {isRoot = true} = {}) {
     },
   };
   const run = (start: (options: DaemonOptions) => Promise<RunningDaemon>) =>
-    runDaemon({file, flags: {}}, start, {
+    runDaemon({file, flags: {listen}}, start, {
       isRoot,
       path: programs,
       priorities: false,
@@ -50,7 +52,7 @@ async function prepare(t: ExecutionContext, text = '', {isRoot = true} = {}) {
   const end = () => {
     ending.abort(new Error('SIGTERM'));
   };
-  return {file, seen, daemon, run, hangUp, end};
+  return {file, listen, seen, daemon, run, hangUp, end};
 }
 
 const until = async (t: ExecutionContext, condition: () => boolean) => {
@@ -64,7 +66,7 @@ const until = async (t: ExecutionContext, condition: () => boolean) => {
 };
 
 test('a daemon that serves says so to systemd, and stops when it is told to', async t => {
-  const {seen, daemon, run, end} = await prepare(t);
+  const {listen, seen, daemon, run, end} = await prepare(t);
   const running = run(({config}) => {
     t.true(config.runtimes['runc']?.path.endsWith('/bin/runc'));
     return Promise.resolve(daemon);
@@ -72,10 +74,7 @@ test('a daemon that serves says so to systemd, and stops when it is told to', as
   await until(t, () => seen.notified.length === 1);
   end();
   await running;
-  t.deepEqual(seen.notified, [
-    'READY=1\nSTATUS=serving unix:///run/slipway/cri.sock',
-    'STOPPING=1',
-  ]);
+  t.deepEqual(seen.notified, [`READY=1\nSTATUS=serving ${listen}`, 'STOPPING=1']);
   t.is(seen.stops, 1);
 });
 
@@ -99,6 +98,14 @@ test('a missing program is refused before anything is begun', async t => {
   const {run, daemon} = await prepare(t, 'conmon = "/none/conmon"');
   const start = () => Promise.resolve(daemon);
   await t.throwsAsync(run(start), {code: 'ERR_TOOL_MISSING'});
+});
+
+test('beside another daemon nothing is begun', async t => {
+  const {listen, run, daemon} = await prepare(t);
+  const other = await listenUnix(listen.replace('unix://', ''), connection => connection.destroy());
+  t.teardown(() => other.close());
+  const start = () => Promise.resolve(daemon);
+  await t.throwsAsync(run(start), {code: 'ERR_SOCKET_IN_USE'});
 });
 
 test('SIGHUP takes over what can change, and keeps what it has of a broken file', async t => {

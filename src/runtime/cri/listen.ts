@@ -61,14 +61,22 @@ async function removeStale(path: string): Promise<void> {
   });
   if (found === undefined) return;
   if (!found.isSocket()) throw socketPath(path, 'a file that is no socket is there');
-  if (await isAnswered(path)) {
-    throw new CodedError<CommandErrorCode>(
-      'ERR_SOCKET_IN_USE',
-      `cannot listen on ${path}: another process answers there`,
-      {hint: 'stop the other daemon (systemctl stop slipway-cri), or choose another --listen'},
-    );
-  }
+  await refuseSecond(path);
   await rm(path, {force: true});
+}
+
+/**
+ * Makes sure that nobody answers at the path.
+ *
+ * @throws CodedError ERR_SOCKET_IN_USE
+ */
+export async function refuseSecond(path: string): Promise<void> {
+  if (!(await isAnswered(path))) return;
+  throw new CodedError<CommandErrorCode>(
+    'ERR_SOCKET_IN_USE',
+    `cannot listen on ${path}: another process answers there`,
+    {hint: 'stop the other daemon (systemctl stop slipway-cri), or choose another --listen'},
+  );
 }
 
 function socketPath(path: string, why: string, cause?: unknown): CodedError<CommandErrorCode> {
