@@ -1,7 +1,8 @@
 import {mkdir, readFile, realpath} from 'node:fs/promises';
 import {isAbsolute} from 'node:path';
-import {isErrno} from '#shared/errors';
+import {CodedError, isErrno} from '#shared/errors';
 import type {Mount} from '../cri/gen/cri-v1_pb.ts';
+import type {RuntimeErrorCode} from '../errors.ts';
 import type {ContainerMount} from '../store/container.ts';
 import type {PreparedMount} from '../spec/input.ts';
 import {propagationProblem} from '../spec/mounts.ts';
@@ -61,6 +62,14 @@ async function prepareMount(mount: Mount): Promise<PreparedMount> {
     throw invalidRequest(
       `mount ${containerPath} maps ids, and this runtime offers no user namespaces`,
       'leave hostUsers out of the pod, or set it to true',
+    );
+  }
+  if (mount.mountOptions.length > 0) {
+    // Never ignored: `noexec` that has no effect is worse than a pod that does not start.
+    throw new CodedError<RuntimeErrorCode>(
+      'ERR_NOT_IMPLEMENTED',
+      `mount ${containerPath} asks for options: ${mount.mountOptions.join(', ')}`,
+      {hint: 'leave mountOptions out; Status says that this runtime does not know them'},
     );
   }
   if (!isAbsolute(hostPath)) {

@@ -56,6 +56,7 @@ export function planContainer(input: PlanInput, deps: Dependencies): ContainerPl
     files: sandboxFiles(input.sandbox, deps),
     hostname: input.sandbox.metadata.hostname,
     ...cgroup(input, deps),
+    daemonDirectories: [deps.config.root, deps.config.state],
     host: deps.host,
     defaults: {
       capabilities: deps.config.defaultCapabilities,

@@ -5,7 +5,12 @@ import {waitFor} from '#shared/wait-for';
 import {buildRuntimeBundle} from '#runtime/build';
 import {sendArchive} from '#runtime/cri/archive';
 import {busyboxArchive} from '#test/runtime/busybox-archive';
-import {mountsBelow, runtimeDaemon, type RuntimeDaemon} from '#test/runtime/runtime-daemon';
+import {
+  mountsBelow,
+  runtimeDaemon,
+  type RuntimeDaemon,
+  type RuntimeDaemonOptions,
+} from '#test/runtime/runtime-daemon';
 import {runtimePrograms} from '#test/runtime-programs';
 import {temporaryFolder} from '#test/temporary-folder';
 import type {TestFn} from 'ava';
@@ -14,9 +19,13 @@ const {signal} = new AbortController();
 const EVENTUALLY_MS = 15_000;
 
 export interface DaemonSuiteOptions {
-  /** CNI configuration lists by file name, written when the daemon's folder is known. */
-  readonly networks?: (folder: string) => Readonly<Record<string, object>>;
   readonly config?: string;
+  /** What else the daemon needs, made in a folder that is removed afterwards. */
+  readonly prepare?: (
+    folder: string,
+  ) => Promise<Pick<RuntimeDaemonOptions, 'networks' | 'enter' | 'environment' | 'registries'>>;
+  /** Takes down what `prepare` made outside the folder. */
+  readonly cleanUp?: () => Promise<void>;
 }
 
 export interface DaemonSuite {
@@ -44,13 +53,14 @@ export function daemonSuite(test: TestFn, options: DaemonSuiteOptions = {}): Dae
     archive = await busyboxArchive(join(path, 'busybox'), signal);
     await buildRuntimeBundle(join(path, 'daemon'), {arch: process.arch});
     const bundle = join(path, 'daemon/slipway-cri.mjs');
-    const {config = '', networks = () => ({})} = options;
-    daemon = await runtimeDaemon({programs, bundle, config, networks: networks(path)});
+    const {config = '', prepare = () => Promise.resolve({})} = options;
+    daemon = await runtimeDaemon({programs, bundle, config, ...(await prepare(path))});
     await daemon.cri().images.import(sendArchive([], createReadStream(archive)));
   });
 
   test.after.always(async () => {
     await daemon?.[Symbol.asyncDispose]();
+    await options.cleanUp?.();
     await (await folder)[Symbol.asyncDispose]();
   });
 

@@ -21,6 +21,9 @@ export interface RuntimeDaemonOptions {
   /** Further lines of the configuration file, before its first table. */
   readonly config?: string;
   readonly registries?: string;
+  /** Put before the daemon's command, e.g. to enter a network namespace. */
+  readonly enter?: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 /** The daemon as a user starts it from a checkout, in private folders. */
@@ -56,12 +59,15 @@ export async function runtimeDaemon(options: RuntimeDaemonOptions): Promise<Runt
   let log = '';
 
   const start = async (): Promise<void> => {
-    const [program = '', ...words] =
-      options.bundle === undefined
-        ? [join(ROOT, 'bin/slipway-cri')]
-        : [process.execPath, '--max-semi-space-size=1', '--optimize-for-size', options.bundle];
+    const {enter = [], environment = {}, bundle} = options;
+    const built = [process.execPath, '--max-semi-space-size=1', '--optimize-for-size'];
+    const [program = '', ...words] = [
+      ...enter,
+      ...(bundle === undefined ? [join(ROOT, 'bin/slipway-cri')] : [...built, bundle]),
+    ];
     const started = spawn(program, [...words, '--config', join(folder, 'cri.toml')], {
       stdio: ['ignore', 'ignore', 'pipe'],
+      env: {...process.env, ...environment},
     });
     child = started;
     let own = '';
