@@ -1,38 +1,54 @@
 import {readdir, readFile, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
-import {isErrno} from '#shared/errors';
+import {CodedError, isErrno} from '#shared/errors';
+import {waitFor} from '#shared/wait-for';
+import type {RuntimeErrorCode} from '../errors.ts';
 import type {CgroupPaths} from './paths.ts';
 
-/** Rounds of reading and killing: each ends what the round before could still fork. */
-const ROUNDS_MAX = 64;
+/** A killed process stays in its cgroup until the kernel has taken it apart: tens of ms under load. */
+const EMPTY_TIMEOUT_MS = 10_000;
+const EMPTY_INTERVAL_MS = 10;
 
 /**
- * Kills every process of a cgroup and of those below it; for what a container leaves behind that
- * shared its PID namespace with others. v2 has one file for it; on v1 the process lists are read
- * until they are empty, since a process may fork between reading and killing.
- * @returns true when the cgroup is empty or gone.
+ * Kills every process of a cgroup and of those below it, and waits until they are gone; for what
+ * a container leaves behind that shared its PID namespace with others. v2 has one file for it; on
+ * v1 the lists are read again and again, since a process may fork between reading and killing.
+ * @throws CodedError ERR_CGROUP_BUSY when processes stay; the signal's reason.
  */
-export async function killCgroup(paths: CgroupPaths): Promise<boolean> {
-  const directory =
-    paths.directories['unified'] ?? paths.directories['pids'] ?? paths.directories['memory'];
-  if (directory === undefined) return false;
-  if (await killByFile(directory)) return true;
-  for (let round = 0; round < ROUNDS_MAX; round++) {
-    const pids = await processesBelow(directory);
-    if (pids.length === 0) return true;
-    for (const pid of pids) killOne(pid);
+export async function killCgroup(paths: CgroupPaths, signal: AbortSignal): Promise<void> {
+  const {unified, pids, memory} = paths.directories;
+  const directory = unified ?? pids ?? memory;
+  if (directory === undefined) return;
+  await killByFile(directory);
+  const limits = {signal, timeoutMs: EMPTY_TIMEOUT_MS, intervalMs: EMPTY_INTERVAL_MS};
+  try {
+    await waitFor(async () => ((await killBelow(directory)) === 0 ? true : undefined), limits);
+  } catch (cause) {
+    signal.throwIfAborted();
+    throw new CodedError<RuntimeErrorCode>(
+      'ERR_CGROUP_BUSY',
+      `processes of cgroup ${directory} did not end within ${EMPTY_TIMEOUT_MS} ms of being killed`,
+      {
+        hint: `look at the state of what ${directory}/cgroup.procs names: D waits for a disk`,
+        cause,
+      },
+    );
   }
-  return false;
 }
 
-/** `cgroup.kill` (v2, kernel 5.14): one write, no race. */
-async function killByFile(directory: string): Promise<boolean> {
+/** How many there were to be killed. */
+async function killBelow(directory: string): Promise<number> {
+  const pids = await processesBelow(directory);
+  for (const pid of pids) killOne(pid);
+  return pids.length;
+}
+
+/** `cgroup.kill` (v2, kernel 5.14): one write, no race; where it is not, the lists must do. */
+async function killByFile(directory: string): Promise<void> {
   try {
     await writeFile(join(directory, 'cgroup.kill'), '1', {flag: 'r+'});
-    return true;
   } catch (error) {
-    if (isErrno(error, 'ENOENT') || isErrno(error, 'EOPNOTSUPP')) return false;
-    throw error;
+    if (!isErrno(error, 'ENOENT') && !isErrno(error, 'EOPNOTSUPP')) throw error;
   }
 }
 

@@ -1,3 +1,5 @@
+import {spawn} from 'node:child_process';
+import {once} from 'node:events';
 import {cp, mkdir, readdir, readFile, symlink, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
@@ -254,7 +256,7 @@ test('a cgroup that stays busy is given up when the caller goes', async t => {
   await t.throwsAsync(removal, {message: 'the caller went'});
 });
 
-test('killing a cgroup: v2 by its file, an empty or absent one at once', async t => {
+test('killing a cgroup: v2 by its file; one that is empty or gone is done at once', async t => {
   await using folder = await temporaryFolder();
   const at = (directory: string) =>
     ({
@@ -264,10 +266,28 @@ test('killing a cgroup: v2 by its file, an empty or absent one at once', async t
       directories: {unified: directory},
     }) as const;
   await writeFile(join(folder.path, 'cgroup.kill'), '');
-  t.true(await killCgroup(at(folder.path)));
+  await writeFile(join(folder.path, 'cgroup.procs'), '');
+  await killCgroup(at(folder.path), signal);
   t.is(await readFile(join(folder.path, 'cgroup.kill'), 'utf8'), '1');
-  t.true(await killCgroup(at(join(folder.path, 'none'))));
-  t.false(await killCgroup({...at(folder.path), directories: {}}));
+  await killCgroup(at(join(folder.path, 'none')), signal);
+  await killCgroup({...at(folder.path), directories: {}}, signal);
+});
+
+test('killing a cgroup: by its lists where there is no such file, those below it too', async t => {
+  await using folder = await temporaryFolder();
+  await mkdir(join(folder.path, 'below'));
+  const child = spawn('sleep', ['60'], {stdio: 'ignore'});
+  const ended = once(child, 'exit');
+  await writeFile(join(folder.path, 'cgroup.procs'), '0\n');
+  const list = join(folder.path, 'below', 'cgroup.procs');
+  await writeFile(list, `${child.pid ?? 0}\n`);
+  const killing = killCgroup(
+    {version: 1, runcCgroupsPath: '', relativePath: '/a', directories: {pids: folder.path}},
+    signal,
+  );
+  t.deepEqual(await ended, [null, 'SIGKILL']);
+  await writeFile(list, ''); // as the kernel does
+  await killing;
 });
 
 test('swap is accounted where the kernel has the files for it', async t => {
