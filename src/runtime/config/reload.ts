@@ -2,16 +2,14 @@ import {isDeepStrictEqual} from 'node:util';
 import type {RuntimeConfig} from './runtime-config.ts';
 
 /**
- * Keys that a running daemon takes over on SIGHUP. The files behind `registriesFile`, `authFile` and
- * `certsDirectory` are read anew too, also where the path stays.
+ * Keys that a running daemon takes over on SIGHUP. The file behind `registriesFile` is read anew too,
+ * also where the path stays; `authFile` is read by every pull.
  */
 export const RELOADABLE_KEYS = [
   'logLevel',
   'pinnedImages',
   'registriesFile',
   'authFile',
-  'certsDirectory',
-  'imagePull',
 ] as const satisfies readonly (keyof RuntimeConfig)[];
 
 export interface Reload {
@@ -29,9 +27,9 @@ export function reloadable(old: RuntimeConfig, next: RuntimeConfig): Reload {
   const changed = keys.filter(key => !isDeepStrictEqual(old[key], next[key]));
   const canReload = (key: keyof RuntimeConfig): boolean =>
     (RELOADABLE_KEYS as readonly string[]).includes(key);
-  const {logLevel, pinnedImages, registriesFile, authFile, certsDirectory, imagePull} = next;
+  const {logLevel, pinnedImages, registriesFile, authFile} = next;
   return {
-    config: {...old, logLevel, pinnedImages, registriesFile, authFile, certsDirectory, imagePull},
+    config: {...old, logLevel, pinnedImages, registriesFile, authFile},
     taken: changed.filter(canReload),
     waiting: changed.filter(key => !canReload(key) && !DERIVED.includes(key)),
   };

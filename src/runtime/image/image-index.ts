@@ -23,7 +23,7 @@ const ID_PREFIX_LENGTH_MIN = 3;
 /** The images in memory, by id and by every name. */
 export class ImageIndex {
   readonly #layerOf: (id: LayerId) => LayerRecord | undefined;
-  readonly #isPinned: IsPinned;
+  #isPinned: IsPinned;
   readonly #images = new Map<Digest, StoredImage>();
   readonly #records = new Map<Digest, ImageRecord>();
   readonly #names = new Map<string, Digest>();
@@ -71,6 +71,12 @@ export class ImageIndex {
 
   recordOf(id: Digest): ImageRecord | undefined {
     return this.#records.get(id);
+  }
+
+  /** Other patterns from now on. */
+  setPinned(isPinned: IsPinned): void {
+    this.#isPinned = isPinned;
+    for (const record of [...this.#records.values()]) this.put(record);
   }
 
   /** Adds an image, or replaces it. */

@@ -123,6 +123,8 @@ export interface ImageStore {
   /** By full name, short name (`busybox`), digest name, id, or the id's hex or a prefix of it (≥ 3). */
   resolve(nameOrId: string): StoredImage | undefined;
   hasLayer(id: LayerId): boolean;
+  /** Other patterns of pinned images from now on, see `pinnedBy`. */
+  setPinned(patterns: readonly string[]): void;
   /** The configuration's bytes. @throws CodedError ERR_IMAGE_NOT_FOUND */
   readConfig(id: Digest): Promise<Uint8Array>;
   beginPull(): ImagePull;

@@ -23,6 +23,7 @@ import type {
 import type {Journal} from './journal.ts';
 import {type LayerId, layerIdsOf} from './layer-id.ts';
 import type {LayerStore} from './layer-store.ts';
+import {pinnedBy} from './pinned-images.ts';
 import type {RootfsStore} from './rootfs-store.ts';
 import type {StoreFolders} from './store-folders.ts';
 import type {Trash} from './trash.ts';
@@ -59,6 +60,10 @@ export class OverlayImageStore implements ImageStore {
 
   list(): readonly StoredImage[] {
     return this.#parts.index.list();
+  }
+
+  setPinned(patterns: readonly string[]): void {
+    this.#parts.index.setPinned(pinnedBy(patterns));
   }
 
   resolve(nameOrId: string): StoredImage | undefined {

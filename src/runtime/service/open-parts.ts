@@ -90,6 +90,7 @@ export async function openParts(
     deps,
     reload: async next => {
       Object.assign(live, next);
+      images.setPinned(next.pinnedImages);
       await puller.reload();
     },
     close: async () => {
