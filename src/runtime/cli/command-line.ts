@@ -1,7 +1,8 @@
-import {connectCri, type CriClient} from '../client/connect.ts';
+import {connectCri} from '../client/connect.ts';
 import {formatConfig, formatDefaultConfig} from '../config/document.ts';
 import {loadConfig, readConfig, type ConfigSources} from '../config/load.ts';
-import {parseArguments, type Arguments, type CommandName, type Options} from './arguments.ts';
+import {parseArguments, type Arguments, type CommandName} from './arguments.ts';
+import type {Command} from './context.ts';
 import {execCommand} from './exec.ts';
 import {reportFailure} from './failure.ts';
 import {HELP} from './help.ts';
@@ -25,20 +26,6 @@ export interface Process {
   /** Aborts on SIGINT and SIGTERM; the daemon has signals of its own. */
   readonly interrupted: () => AbortSignal;
 }
-
-/** What a command works with. */
-export interface CommandContext {
-  readonly client: CriClient;
-  readonly words: readonly string[];
-  readonly options: Options;
-  readonly output: Output;
-  readonly stdin: AsyncIterable<Uint8Array>;
-  readonly signal: AbortSignal;
-  readonly nowMs: number;
-}
-
-/** A command's work; the result is the exit code. */
-export type Command = (context: CommandContext) => Promise<number>;
 
 /** Commands that talk to the daemon. */
 const commands: Readonly<

@@ -1,5 +1,5 @@
 import {usage} from './arguments.ts';
-import type {CommandContext} from './command-line.ts';
+import type {CommandContext} from './context.ts';
 import {findById} from './find.ts';
 import {queryLimits, workLimits} from './limits.ts';
 

@@ -3,7 +3,7 @@ import {CodedError, messageOf} from '#shared/errors';
 import {sendArchive} from '../cri/archive.ts';
 import type {CommandErrorCode} from '../errors.ts';
 import {usage} from './arguments.ts';
-import type {CommandContext} from './command-line.ts';
+import type {CommandContext} from './context.ts';
 import {workLimits} from './limits.ts';
 
 /** Fetches images one after the other; says each one's id. */

@@ -1,5 +1,5 @@
 import {StatusResponseSchema} from '../cri/gen/cri-v1_pb.ts';
-import type {CommandContext} from './command-line.ts';
+import type {CommandContext} from './context.ts';
 import {queryLimits} from './limits.ts';
 import {formatJson} from './output.ts';
 

@@ -6,7 +6,7 @@ import {
 } from '../cri/gen/cri-v1_pb.ts';
 import type {CommandErrorCode} from '../errors.ts';
 import {usage} from './arguments.ts';
-import type {CommandContext} from './command-line.ts';
+import type {CommandContext} from './context.ts';
 import {tryFind} from './find.ts';
 import {queryLimits} from './limits.ts';
 import {formatJson} from './output.ts';

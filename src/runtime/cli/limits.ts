@@ -1,5 +1,5 @@
 import type {CallLimits} from '../cri/channel.ts';
-import type {CommandContext} from './command-line.ts';
+import type {CommandContext} from './context.ts';
 
 /** What is asked for is at hand; a daemon that needs longer is stuck. */
 const QUERY_TIMEOUT_MS = 10_000;

@@ -9,7 +9,7 @@ import {
   type ContainerStats,
   type PodSandbox,
 } from '../cri/gen/cri-v1_pb.ts';
-import type {CommandContext} from './command-line.ts';
+import type {CommandContext} from './context.ts';
 import {queryLimits} from './limits.ts';
 import {formatAge, formatBytes, formatJson, shortId} from './output.ts';
 

@@ -4,7 +4,7 @@ import {waitFor} from '#shared/wait-for';
 import {ContainerState} from '../cri/gen/cri-v1_pb.ts';
 import type {CommandErrorCode} from '../errors.ts';
 import {usage} from './arguments.ts';
-import type {CommandContext} from './command-line.ts';
+import type {CommandContext} from './context.ts';
 import {findById} from './find.ts';
 import {queryLimits} from './limits.ts';
 import {LogPrinter} from './log-printer.ts';

@@ -1,7 +1,7 @@
 import {isCoded} from '#shared/errors';
 import {RpcError} from '../cri/channel.ts';
 import {commandErrors} from '../errors.ts';
-import type {CommandContext} from './command-line.ts';
+import type {CommandContext} from './context.ts';
 import {queryLimits} from './limits.ts';
 
 /** Pods that are taken down at once: each is a few processes of the host. */

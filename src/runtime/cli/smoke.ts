@@ -10,7 +10,7 @@ import {
 } from '../cri/gen/cri-v1_pb.ts';
 import type {CommandErrorCode} from '../errors.ts';
 import {usage} from './arguments.ts';
-import type {CommandContext} from './command-line.ts';
+import type {CommandContext} from './context.ts';
 
 /** By this label the second half finds what the first one made, whatever happened in between. */
 const LABEL = {'slipway.dev/smoke': 'true'};
