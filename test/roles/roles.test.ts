@@ -1,14 +1,19 @@
 import {readdirSync} from 'node:fs';
+import {writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
 import test from 'ava';
 import {sha256Hex} from '#shared/digest';
 import {rolesByPhase} from '#roles';
 import type {Cluster, Host} from '#provisioner/role/cluster';
 import {type Resource, resourceId} from '#provisioner/role/resource';
 import {isFor} from '#provisioner/role/role';
+import {loadConfig} from '#runtime/config/load';
+import {parseRegistriesConf} from '#runtime/image/registries/registries-conf';
 import {loadTemplates} from '#provisioner/template/templates';
 import {aCluster, aHost} from '#test/a-cluster';
 import {isGolden} from '#test/golden';
 import {someFacts} from '#test/some-facts';
+import {temporaryFolder} from '#test/temporary-folder';
 
 const templates = new URL('../../templates', import.meta.url).pathname;
 const render = await loadTemplates(templates);
@@ -230,4 +235,33 @@ test('a kubelet asks our own runtime for stats, unless cluster.yaml says otherwi
   t.deepEqual(gates(ours, {}), [`${gate}=true`]);
   t.deepEqual(gates(ours, {featureGates: {Other: true, [gate]: false}}), [`${gate}=false`, 'Other=true']); // prettier-ignore
   t.deepEqual(gates(h2, {}), []);
+});
+
+test('what is written for the daemon is what the daemon reads', async t => {
+  await using folder = await temporaryFolder();
+  const contentOf = (of: Cluster, name: string) =>
+    resourcesOf(of, ours).flatMap(each =>
+      each.kind === 'file' && each.path.endsWith(name) ? [each.content] : [],
+    )[0] ?? '';
+  const read = async (of: Cluster) => {
+    const file = join(folder.path, 'cri.toml');
+    await writeFile(file, contentOf(of, 'cri.toml'));
+    return await loadConfig({file, runtime: undefined, flags: {}});
+  };
+  const config = await read(cluster);
+  t.is(config.registriesFile, '/etc/slipway/registries.conf');
+  t.deepEqual(Object.keys(config.runtimes).sort(), ['crun', 'runc']);
+  t.is(`unix://${config.socket}`, 'unix:///run/slipway/cri.sock');
+  const sent = await read({...cluster, registryUrl: undefined});
+  t.not(sent.registriesFile, config.registriesFile);
+  t.true(sent.pinnedImages.length > config.pinnedImages.length, 'nobody could send them again');
+  const {conf} = parseRegistriesConf(contentOf(cluster, 'registries.conf'), 'registries.conf');
+  t.deepEqual(conf.rules, [
+    {
+      prefix: '*',
+      insecure: false,
+      blocked: false,
+      mirrors: [{location: '10.89.0.2:5000', insecure: true, pullFrom: 'all'}],
+    },
+  ]);
 });
