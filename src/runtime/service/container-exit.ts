@@ -2,7 +2,8 @@ import {access} from 'node:fs/promises';
 import {join} from 'node:path';
 import {messageOf} from '#shared/errors';
 import {EXIT_CODE_UNKNOWN, readExit, type ContainerExit} from '../conmon/exit-file.ts';
-import {cgroupPathFor} from '../cgroup/paths.ts';
+import {killCgroup} from '../cgroup/kill.ts';
+import {cgroupPathFor, type CgroupPaths} from '../cgroup/paths.ts';
 import {readOomKills} from '../cgroup/read.ts';
 import type {Container, ContainerStatus} from '../store/container.ts';
 import type {Sandbox} from '../store/sandbox.ts';
@@ -137,9 +138,8 @@ async function release({id, metadata, status}: Container, deps: Dependencies): P
   const runtime = deps.runtimes.get(metadata.runtimeHandler);
   const {init} = status;
   if (!metadata.ownPidNamespace || (init && isAlive(init))) {
-    // Without a PID namespace of its own nothing else ends what the init has left behind; a
-    // runtime that knows no such container has nothing left to kill.
-    await runtime.kill(id, 'KILL', {all: true}).catch(() => undefined);
+    // Without a PID namespace of its own nothing else ends what the init has left behind.
+    await killCgroup(cgroupOf({id, metadata}, deps), deps.ending);
   }
   // Its own state folder tells whether the runtime knows it still, without asking it.
   if (await exists(join(runtime.root, id))) await runtime.delete(id);
@@ -153,19 +153,19 @@ function reasonOf(exitCode: number, oomKilled: boolean): string {
 
 /** The kernel's own count, while the cgroup is there; a container that ended well is not asked for. */
 function oomKills(
-  {id, metadata}: Container,
+  container: Container,
   exit: ContainerExit | undefined,
-  {cgroups, config}: Dependencies,
+  deps: Dependencies,
 ): number | undefined {
-  if (exit?.exitCode === 0) return 0;
-  return readOomKills(
-    cgroupPathFor({
-      layout: cgroups,
-      manager: config.cgroupManager,
-      parent: metadata.cgroupParent,
-      id,
-    }),
-  );
+  return exit?.exitCode === 0 ? 0 : readOomKills(cgroupOf(container, deps));
+}
+
+function cgroupOf(
+  {id, metadata}: Pick<Container, 'id' | 'metadata'>,
+  {cgroups: layout, config}: Dependencies,
+): CgroupPaths {
+  const {cgroupParent: parent} = metadata;
+  return cgroupPathFor({layout, manager: config.cgroupManager, parent, id});
 }
 
 async function exists(path: string): Promise<boolean> {
