@@ -2,7 +2,7 @@ import {Readable} from 'node:stream';
 import {CodedError, isCoded} from '../errors.ts';
 import type {Digest} from './digest.ts';
 import type {OciErrorCode} from './errors.ts';
-import {discardBody, type HttpAnswer} from './http-sender.ts';
+import type {HttpAnswer} from './http-sender.ts';
 import type {RegistryTransport} from './registry-transport.ts';
 
 export interface BlobRequest {
@@ -111,7 +111,7 @@ export class BlobStream extends Readable {
     this.#skipBytes = answer.status === 206 ? 0 : start;
     const wrong = wrongSize(answer, {start, sizeBytes});
     if (wrong === undefined) return answer;
-    discardBody(answer);
+    answer.body.destroy();
     throw this.#transport.broken(`${wrong} for ${digest}`);
   }
 
@@ -166,9 +166,14 @@ export class BlobStream extends Readable {
 
   #onSilence(): void {
     const isReading = this.#isOpening || this.#answer?.body.isPaused() === false;
+    this.#stall.refresh();
     // Nobody has asked for bytes yet, or our reader is busy: the registry is not to blame.
-    if (isReading) this.destroy(this.#stalled());
-    else this.#stall.refresh();
+    if (!isReading) return;
+    // Nor is it when this process was busy: what has come meanwhile is seen one turn later.
+    const position = this.#position;
+    setImmediate(() => {
+      if (this.#position === position && !this.destroyed) this.destroy(this.#stalled());
+    });
   }
 
   #stalled(): CodedError<OciErrorCode> {

@@ -1,7 +1,7 @@
 import {Agent as HttpAgent, type IncomingHttpHeaders, type IncomingMessage} from 'node:http';
 import {request as httpRequest} from 'node:http';
 import {Agent as HttpsAgent, request as httpsRequest} from 'node:https';
-import type {Readable} from 'node:stream';
+import {Readable} from 'node:stream';
 import {createSecureContext, getCACertificates, type SecureContext} from 'node:tls';
 import type {Secret} from '../secret.ts';
 
@@ -37,7 +37,7 @@ export interface HttpAnswer {
   readonly body: IncomingMessage;
 }
 
-const IDLE_CONNECTION_MS = 5_000; // less than any registry or balancer keeps one open
+const IDLE_CONNECTION_MS = 3_000; // less than registries and balancers keep one open
 
 /**
  * Sends single HTTP requests over connections that are kept for the next one. node:http and not
@@ -62,8 +62,9 @@ export class HttpSender {
     try {
       return await this.#attempt(url, request);
     } catch (error) {
-      // The server closed a kept connection just as it was used again: nothing was done there.
-      const isAgain = error instanceof StaleConnection && request.body === undefined;
+      // The server closed a kept connection just as it was used again: nothing was done there, and
+      // all that is sent here may be sent twice. Only a stream is gone by now.
+      const isAgain = error instanceof StaleConnection && !(request.body instanceof Readable);
       if (!isAgain) throw error instanceof StaleConnection ? error.cause : error;
       return await this.#attempt(url, request).catch((second: unknown) => {
         throw second instanceof StaleConnection ? second.cause : second;
@@ -127,16 +128,25 @@ export class HttpSender {
   }
 }
 
-/** Reads what an answer has left, so that its connection can serve again; gives up on long ones. */
-export function discardBody({body}: HttpAnswer): void {
+/**
+ * Reads what an answer has left, so that its connection serves the next request; gives up on long
+ * and slow ones. Resolves when the connection is free, or gone.
+ */
+export async function discardBody({body}: HttpAnswer): Promise<void> {
+  const closed = Promise.withResolvers<undefined>();
+  const timer = setTimeout(() => body.destroy(), DISCARD_MS);
   let leftBytes = DISCARD_BYTES_MAX;
   body.on('data', (chunk: Buffer) => {
     leftBytes -= chunk.length;
     if (leftBytes < 0) body.destroy();
   });
-  body.setTimeout(IDLE_CONNECTION_MS, () => body.destroy());
+  body.on('close', closed.resolve);
+  if (body.closed) closed.resolve(undefined);
+  await closed.promise;
+  clearTimeout(timer);
 }
 
+const DISCARD_MS = 2_000;
 const DISCARD_BYTES_MAX = 64 * 1024;
 
 class StaleConnection extends Error {}

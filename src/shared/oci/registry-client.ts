@@ -2,6 +2,7 @@ import {createReadStream} from 'node:fs';
 import {CodedError} from '../errors.ts';
 import {type Digest, digestOfBytes, isDigest, parseDigest} from './digest.ts';
 import type {OciErrorCode} from './errors.ts';
+import {discardBody} from './http-sender.ts';
 import {
   type ImageIndex,
   type ImageManifest,
@@ -94,7 +95,10 @@ export class RegistryClient {
       headers,
       expect: [200, 404],
     });
-    if (response.status === 404) throw notFound(this.#transport.origin, {repository, name});
+    if (response.status === 404) {
+      await discardBody(response);
+      throw notFound(this.#transport.origin, {repository, name});
+    }
     const bytes = await this.#transport.readBody(response, MANIFEST_BYTES_MAX, signal);
     const digest = digestOfBytes(bytes);
     if (isDigest(name) && name !== digest) {

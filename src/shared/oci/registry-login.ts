@@ -57,7 +57,7 @@ export class RegistryLogin {
    */
   async accept(answer: HttpAnswer, repository: string, signal: AbortSignal): Promise<boolean> {
     const challenge = parseChallenge(answer.headers['www-authenticate'] ?? '');
-    discardBody(answer);
+    await discardBody(answer);
     const authorization = await this.#authorize(challenge, repository, signal);
     const isNew =
       authorization !== undefined && authorization !== this.headers(repository)['authorization'];

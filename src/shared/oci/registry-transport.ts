@@ -69,7 +69,7 @@ export class RegistryTransport {
     const target = URL.canParse(path) ? new URL(path) : new URL(`/v2/${path}`, this.#url);
     const answer = await this.#follow(call, target);
     if (!call.expect.includes(answer.status)) throw await this.#refused(call, answer);
-    if (call.method !== 'GET') discardBody(answer);
+    if (call.method !== 'GET') await discardBody(answer);
     return answer;
   }
 
@@ -117,7 +117,7 @@ export class RegistryTransport {
     const isReading = call.method === 'GET' || call.method === 'HEAD';
     for (let hops = 0; isReading && REDIRECTS.includes(answer.status); hops += 1) {
       if (hops === REDIRECTS_MAX) throw this.broken(`redirected more than ${REDIRECTS_MAX} times`);
-      discardBody(answer);
+      await discardBody(answer);
       answer = await this.#ask(call, this.#nextOf(answer));
     }
     return answer;

@@ -4,6 +4,8 @@ import {RegistryClient} from '#shared/oci/registry-client';
 import {waitFor} from '#shared/wait-for';
 import {type AnImage, anImage, anIndex, pushImage} from '#test/an-image';
 import {aPullSite as aSite, blobReads} from '#test/a-pull-site';
+import {imageStoreDouble} from '#test/image-store-double';
+import {testPullContract} from '#test/pull-contract';
 import {type RegistryDoubleOptions, startRegistryDouble} from '#test/registry-double';
 import test from 'ava';
 
@@ -11,6 +13,11 @@ const {signal} = new AbortController();
 const three = [1, 2, 3].map(fill => Buffer.alloc(300_000, fill));
 const LOGIN = {username: 'user', password: 'secret'};
 const platform = {os: 'linux', architecture: process.arch === 'arm64' ? 'arm64' : 'amd64'};
+
+testPullContract(test, 'doubles', {
+  open: async () => ({registry: await startRegistryDouble(), store: imageStoreDouble()}),
+  layers: three,
+});
 
 for (const compression of ['gzip', 'zstd', 'none'] as const) {
   test(`an image with ${compression} layers is pulled by tag, with tag and digest as names`, async t => {
@@ -161,7 +168,7 @@ function gate() {
 const until = async (condition: () => boolean) =>
   waitFor(async () => Promise.resolve(condition() || undefined), {
     signal,
-    timeoutMs: 10_000,
+    timeoutMs: 30_000,
     intervalMs: 5,
   });
 
@@ -174,7 +181,7 @@ test('a caller that goes away ends its waiting, not the pull of the others', asy
   const name = `${site.host}/team/app:v1`;
   const first = site.puller.pull(name, {signal: gone.signal});
   const second = site.puller.pull(name, {signal});
-  await until(() => blobReads(site.registry).length === 4);
+  await until(() => blobReads(site.registry).length >= 4);
   gone.abort(new Error('gone'));
   await t.throwsAsync(first, {message: 'gone'});
   open(undefined);
@@ -189,7 +196,7 @@ test('when the last caller has gone the pull ends, and the next one starts anew'
   const gone = new AbortController();
   const name = `${site.host}/team/app:v1`;
   const waiting = [1, 2].map(async () => site.puller.pull(name, {signal: gone.signal}));
-  await until(() => blobReads(site.registry).length === 4);
+  await until(() => blobReads(site.registry).length >= 4);
   gone.abort(new Error('gone'));
   for (const each of waiting) await t.throwsAsync(each, {message: 'gone'});
   const again = site.pull();

@@ -97,14 +97,14 @@ test('a blob whose headers never come has stalled or is unreachable, and is give
 
 test('a reader that takes its time is no stall', async t => {
   await using registry = await aRegistry(() => false);
-  const stream = registry.client.openBlob({...request, stallTimeoutMs: 500}, signal);
+  const stream = registry.client.openBlob({...request, stallTimeoutMs: 1_000}, signal);
   const chunks: Buffer[] = [];
   let isPaused = false;
   for await (const chunk of stream as AsyncIterable<Buffer>) {
     chunks.push(chunk);
     if (isPaused) continue;
     isPaused = true;
-    await new Promise(resolve => setTimeout(resolve, 1_200)); // the passing of time is what is tested
+    await new Promise(resolve => setTimeout(resolve, 2_500)); // the passing of time is what is tested
   }
   t.true(Buffer.concat(chunks).equals(BLOB));
 });
@@ -271,4 +271,26 @@ test('a registry that cannot serve now counts as unreachable', async t => {
   await using registry = await startRegistryDouble({intercept: () => 503});
   const client = new RegistryClient({url: registry.url});
   await t.throwsAsync(client.hasBlob('one', digest, signal), {code: 'ERR_REGISTRY_UNREACHABLE'});
+});
+
+test('a connection that the registry closes just as it is used again is no failure', async t => {
+  let closes = 0;
+  await using registry = await startRegistryDouble({
+    intercept: ({method, socket}) => {
+      // The first request of each connection is answered; the second one meets its end.
+      const isSecond = (answered.get(socket) ?? 0) > 0;
+      answered.set(socket, (answered.get(socket) ?? 0) + 1);
+      if (!isSecond || closes > 2) return undefined;
+      closes += 1;
+      t.true(method === 'HEAD' || method === 'POST' || method === 'PUT');
+      socket.resetAndDestroy();
+      return 500; // which nobody gets: nothing was done
+    },
+  });
+  const answered = new Map<unknown, number>();
+  const client = new RegistryClient({url: registry.url});
+  t.false(await client.hasBlob('one', digest, signal));
+  t.false(await client.hasBlob('one', digest, signal));
+  await client.putBlob('one', {digest, size: BLOB.length, content: BLOB}, signal);
+  t.true(closes > 0);
 });

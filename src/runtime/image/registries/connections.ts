@@ -92,7 +92,7 @@ async function findScheme(
     try {
       const url = new URL(`${scheme}://${host}/v2/`);
       const request = {method: 'GET', headers: {}, signal, timeoutMs: PROBE_TIMEOUT_MS};
-      discardBody(await sender.send(url, request));
+      await discardBody(await sender.send(url, request));
       return scheme;
     } catch {
       signal.throwIfAborted(); // any other failure: not this scheme; the pull will say why
