@@ -1,5 +1,5 @@
 import {access, chmod, mkdir, readdir, readFile, rm, writeFile} from 'node:fs/promises';
-import {join} from 'node:path';
+import {basename, join} from 'node:path';
 import {type ContainerExit, readExit} from '#runtime/conmon/exit-file';
 import {watchExits} from '#runtime/conmon/exits';
 import {watchMonitors} from '#runtime/conmon/monitors';
@@ -72,14 +72,15 @@ runtimes.each(
     t.deepEqual(await readdir(bench.logsDirectory), []);
     t.deepEqual(await readdir(bench.exitsDirectory), []);
     t.deepEqual((await readdir(bundle)).sort(), ['config.json', 'persist', 'rootfs']);
-    t.is(await bench.runtime.state('test-0'), undefined);
+    t.is(await bench.runtime.state(basename(bundle)), undefined);
   },
 );
 
 runtimes.each('a log that was there before a failed creation stays', async (t, bench) => {
-  await writeFile(join(bench.logsDirectory, 'test-0.log'), 'kept');
+  const log = join(bench.logsDirectory, `${basename(bench.nextBundle())}.log`);
+  await writeFile(log, 'kept');
   await t.throwsAsync(bench.create({command: ['/bin/no-such']}), {code: 'ERR_OCI_RUNTIME_FAILED'});
-  t.is(await readFile(join(bench.logsDirectory, 'test-0.log'), 'utf8'), 'kept');
+  t.is(await readFile(log, 'utf8'), 'kept');
 });
 
 runtimes.once(

@@ -1,5 +1,6 @@
 import {mkdir, readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
+import {killCgroup} from '#runtime/cgroup/kill';
 import {cgroupLayout} from '#runtime/cgroup/layout';
 import {cgroupPathFor, type CgroupPaths, monitorCgroupFor} from '#runtime/cgroup/paths';
 import {placeProcess} from '#runtime/cgroup/place';
@@ -88,10 +89,12 @@ export async function workbench({
   const watcher = watchExits(exitsDirectory, (id, exit) => {
     exitOf(id).resolve(exit);
   });
+  // With a part of its own: a monitor's cgroup may be at the top, whoever's test it is.
+  const idOf = (index: number): string => `test-${parent.slice(-6)}-${index}`;
   const bundleOf = (id: string): string => join(folder.path, 'bundles', id);
 
   const create = async (request: ContainerRequest): Promise<TestContainer> => {
-    const id = `test-${made.length}`;
+    const id = idOf(made.length);
     const bundle = bundleOf(id);
     const cgroup = cgroupPathFor({layout, manager: 'cgroupfs', parent, id});
     const monitor = monitorCgroupFor({layout, manager: 'cgroupfs', parent, id});
@@ -120,7 +123,7 @@ export async function workbench({
     exitsDirectory,
     logsDirectory,
     watcher,
-    nextBundle: () => bundleOf(`test-${made.length}`),
+    nextBundle: () => bundleOf(idOf(made.length)),
     create,
     start: async request => {
       const container = await create(request);
@@ -132,6 +135,7 @@ export async function workbench({
       for (const {id, monitor, container} of made) {
         await runtime.delete(id, {force: true}).catch(() => undefined);
         await killMonitor(bundleOf(id));
+        await killCgroup(container, signal);
         for (const cgroup of [container, monitor]) await removeCgroup(cgroup, signal);
       }
       await removeCgroup(cgroupAtParent(made[0]?.container, parent), signal);

@@ -12,6 +12,8 @@ export interface TestClient {
   readonly resize: (size: TerminalSize) => void;
   /** From now on the client reads nothing. */
   readonly stall: () => void;
+  /** Ends that: from now on each piece of standard output goes there. */
+  readonly reads: (take: (chunk: Buffer) => void) => void;
   /** Resolves when the output contains a text. */
   readonly sees: (text: string) => Promise<void>;
 }
@@ -38,6 +40,7 @@ export function testClient(without: readonly ('stdin' | 'stdout' | 'stderr')[] =
     stall: () => {
       for (const stream of [stdout, stderr]) stream.removeAllListeners('data').pause();
     },
+    reads: take => void stdout.on('data', take).resume(),
     sees: async text => {
       const {signal} = new AbortController();
       const probe = (): Promise<true | undefined> =>

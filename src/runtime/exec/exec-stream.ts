@@ -76,7 +76,7 @@ async function hangUpThenKill(exec: RunningExec): Promise<void> {
     ended.abort();
   };
   const gone = exec.exited.then(end, end);
-  exec.signal('SIGHUP');
+  await exec.hangUp();
   await sleep(HANGUP_TIMEOUT_MS, undefined, {signal: ended.signal}).catch(() => undefined);
   if (!ended.signal.aborted) await exec.kill();
   await gone;

@@ -75,7 +75,7 @@ export function terminalStreams(io: StreamIo): ExecStreams {
     for await (const size of io.resize) {
       if (isClosed) return;
       setTerminalSize(primary, size);
-      exec.signal('SIGWINCH');
+      exec.resized();
     }
   };
   return {

@@ -5,6 +5,7 @@ import {killProcess, type ProcessIdentity} from '../sys/processes.ts';
 /** One process, of /proc/PID/stat (proc_pid_stat(5)); numbers as this PID namespace has them. */
 export interface ProcessEntry extends ProcessIdentity {
   readonly parentPid: number;
+  readonly processGroup: number;
   /** Pid of the session's leader. */
   readonly session: number;
   readonly isZombie: boolean;
@@ -21,7 +22,7 @@ const READS_AT_ONCE = 32;
  *
  * A process that has made itself a daemon (a session of its own, then its parent's end) has left
  * on purpose, and is not found.
- * @param runtimePid the runtime, which is alive and not reaped
+ * @param runtimePid the runtime, which is alive, not reaped, and leads a session
  * @param execPid the exec'd process, a session's leader; `undefined`: not known (yet)
  * @returns true when there was something to kill
  */
@@ -41,6 +42,19 @@ export async function killExec(runtimePid: number, execPid: number | undefined):
   return killedAny;
 }
 
+/**
+ * Tells an exec'd process and those in its process group that their terminal is gone, as the
+ * kernel tells the foreground of a real one.
+ */
+export async function hangUp(runtimePid: number, execPid: number | undefined): Promise<void> {
+  const children = (await readProcesses()).filter(({parentPid}) => parentPid === runtimePid);
+  // The pid is written down a little later than the process begins: then any child will do.
+  const process = children.find(({pid}) => pid === execPid) ?? children[0];
+  if (process === undefined) return;
+  const {pid, processGroup} = process;
+  killProcess(processGroup === runtimePid ? pid : -processGroup, 'SIGHUP');
+}
+
 /** False when the pid was given to another process: ours is the runtime's child until reaped. */
 function isStillOurs(
   processes: readonly ProcessEntry[],
@@ -53,8 +67,9 @@ function isStillOurs(
 /**
  * The processes below one, of a snapshot of all.
  *
- * @param seen pids found in earlier snapshots; those found now are added. The children and the
- *   sessions of a dead process are found by it.
+ * @param rootPid leads a session, so that every session below is of its descendants' making
+ * @param seen pids and sessions found in earlier snapshots; those found now are added. The
+ *   children and the session of a dead process are found by it.
  */
 export function descendantsOf(
   rootPid: number,
@@ -68,9 +83,10 @@ export function descendantsOf(
     for (const process of processes) {
       const {pid, parentPid, session} = process;
       if (pid === rootPid || found.has(process)) continue;
-      if (parentPid !== rootPid && !seen.has(parentPid) && !seen.has(session)) continue;
+      const isBelow = parentPid === rootPid || seen.has(parentPid);
+      if (!isBelow && session !== rootPid && !seen.has(session)) continue;
       found.add(process);
-      seen.add(pid);
+      seen.add(pid).add(session); // its leader may be gone: crun's is, at once
     }
   }
   return [...found];
@@ -100,13 +116,14 @@ export function parseProcessStat(line: string): ProcessEntry | undefined {
   const nameEnd = line.lastIndexOf(')'); // the name in brackets may hold brackets and blanks
   const pid = Number.parseInt(line, 10);
   const fields = line.slice(nameEnd + 2).split(' '); // from the third field on: state, ppid, …
-  const [state, parentPid, , session] = fields;
+  const [state, parentPid, processGroup, session] = fields;
   const startTime = fields[19];
   if (nameEnd < 0 || Number.isNaN(pid) || startTime === undefined) return undefined;
   return {
     pid,
     startTime,
     parentPid: Number(parentPid),
+    processGroup: Number(processGroup),
     session: Number(session),
     isZombie: state === 'Z' || state === 'X',
   };

@@ -10,7 +10,7 @@ import {runtimeEnvironment} from '../oci/runtime-environment.ts';
 import {hasRuntimeError, runtimeMessage} from '../oci/runtime-message.ts';
 import {type ChildProcess, spawnProcess} from '../process/spawn.ts';
 import {execProcessSpec} from './process-spec.ts';
-import {killExec} from './process-tree.ts';
+import {hangUp, killExec} from './process-tree.ts';
 
 /** A running container, as far as exec needs it. */
 export interface ExecTarget {
@@ -37,8 +37,10 @@ export interface RunningExec {
    * @throws CodedError ERR_OCI_RUNTIME_FAILED when the process could not be started
    */
   readonly exited: Promise<number>;
-  /** Hands a signal on to the process, e.g. SIGHUP or SIGWINCH. */
-  readonly signal: (signal: NodeJS.Signals) => void;
+  /** The size of the caller's terminal has changed. */
+  readonly resized: () => void;
+  /** Sends SIGHUP to the process and its process group; `kill` is for what survives it. */
+  readonly hangUp: () => Promise<void>;
   /** Kills the process and what it has started; resolves when it is gone. */
   readonly kill: () => Promise<void>;
 }
@@ -72,7 +74,10 @@ export async function startExec(options: StartExecOptions): Promise<RunningExec>
       exited: exitOf(child, files, options).finally(async () => {
         await removeFiles(files);
       }),
-      signal: name => void child.kill(name),
+      resized: () => void child.kill('SIGWINCH'),
+      hangUp: async () => {
+        await hangUp(child.pid, await readPid(files.pid));
+      },
       kill: async () => {
         await kill(child, files);
       },
