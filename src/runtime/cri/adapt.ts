@@ -10,6 +10,7 @@ import type {
 } from '@grpc/grpc-js';
 import {CodedError} from '#shared/errors';
 import type {RuntimeErrorCode} from '../errors.ts';
+import {MalformedRequest} from './definition.ts';
 import type {CallContext, ServiceHandlers} from './handlers.ts';
 import type {Instrument} from './instrument.ts';
 
@@ -56,7 +57,9 @@ function adaptUnary(
   instrument: Instrument,
 ): handleUnaryCall<object, object> {
   return (call, respond) => {
-    void answer({name, call, respond, instrument}, context => handler(call.request, context));
+    void answer({name, call, respond, instrument}, context =>
+      handler(checked(name, call.request), context),
+    );
   };
 }
 
@@ -67,7 +70,7 @@ function adaptClientStream(
 ): handleClientStreamingCall<object, object> {
   return (call, respond) => {
     void answer({name, call, respond, instrument}, context =>
-      handler(call as AsyncIterable<object>, context),
+      handler(checkedEach(name, call as AsyncIterable<object>), context),
     );
   };
 }
@@ -110,7 +113,7 @@ function adaptServerStream(
       const end = instrument.begin(name);
       const {context, settle} = openContext(name, call);
       try {
-        for await (const response of handler(call.request, context)) {
+        for await (const response of handler(checked(name, call.request), context)) {
           if (!call.write(response)) await once(call, 'drain', {signal: context.signal});
         }
         settle();
@@ -123,6 +126,20 @@ function adaptServerStream(
       }
     }
   };
+}
+
+/** @throws CodedError ERR_REQUEST_INVALID for bytes that are no message */
+function checked(name: string, request: object): object {
+  if (!(request instanceof MalformedRequest)) return request;
+  throw new CodedError<RuntimeErrorCode>(
+    'ERR_REQUEST_INVALID',
+    `${name}: the request cannot be decoded: ${request.reason}`,
+    {hint: 'use a client of CRI v1'},
+  );
+}
+
+async function* checkedEach(name: string, requests: AsyncIterable<object>): AsyncGenerator<object> {
+  for await (const request of requests) yield checked(name, request);
 }
 
 type CancellableCall = Pick<ServerUnaryCall<object, object>, 'getDeadline' | 'cancelled'> & {

@@ -7,6 +7,7 @@ import {
   type Message,
 } from '@bufbuild/protobuf';
 import type {MethodDefinition} from '@grpc/grpc-js';
+import {messageOf} from '#shared/errors';
 
 /**
  * A method as grpc-js wants it. Requests of a client and responses of a server may be plain objects;
@@ -18,10 +19,28 @@ export function methodDefinition(method: DescMethod): MethodDefinition<object, o
     requestStream: streamsRequests(method),
     responseStream: streamsResponses(method),
     requestSerialize: value => encode(method.input, value),
-    requestDeserialize: bytes => fromBinary(method.input, bytes),
+    requestDeserialize: bytes => decodeRequest(method, bytes),
     responseSerialize: value => encode(method.output, value),
     responseDeserialize: bytes => fromBinary(method.output, bytes),
   };
+}
+
+/** Takes the place of a request that is none, so that the handler's border can refuse it. */
+export class MalformedRequest {
+  readonly reason: string;
+
+  constructor(reason: string) {
+    this.reason = reason;
+  }
+}
+
+/** grpc-js would answer INTERNAL, as if the defect were ours. */
+function decodeRequest(method: DescMethod, bytes: Buffer): object {
+  try {
+    return fromBinary(method.input, bytes);
+  } catch (error) {
+    return new MalformedRequest(messageOf(error));
+  }
 }
 
 function streamsRequests({methodKind}: DescMethod): boolean {
