@@ -20,7 +20,7 @@ import {checkContainerRequest, type CheckedContainer} from './container-request.
 import {localhostSeccomp} from './container-seccomp.ts';
 import type {Dependencies} from './dependencies.ts';
 import {sandboxNotFound, sandboxNotReady} from './invalid.ts';
-import {placeMonitor} from './monitor-cgroup.ts';
+import {placeMonitor, removeMonitorCgroup} from './monitor-cgroup.ts';
 
 /**
  * CRI v1 CreateContainer. A retry with the same name joins the work in progress, or gets the id of
@@ -147,6 +147,7 @@ async function launchContainer(
 ): Promise<void> {
   const {id, logPath} = metadata;
   const runtime = deps.runtimes.get(metadata.runtimeHandler);
+  undo.defer('remove the cgroup of its monitor', () => removeMonitorCgroup(metadata, deps));
   const {pid, pidStartTime, conmonPid, conmonStartTime} = await launch({
     conmonPath: deps.config.conmon,
     runtime,
