@@ -205,6 +205,25 @@ test('a redirect is followed to another host, which gets no credentials', async 
   t.deepEqual(seen, [undefined]);
 });
 
+test('a host that one is redirected to asks for credentials in vain', async t => {
+  const seen: (string | undefined)[] = [];
+  await using content = await startRegistryDouble({
+    authentication: 'basic',
+    intercept: ({headers: {authorization}}) => {
+      seen.push(authorization);
+      return undefined;
+    },
+  });
+  await using registry = await aRegistry(({url}, response) => {
+    response.writeHead(307, {location: `${content.url}${url ?? ''}`}).end();
+    return true;
+  });
+  const credentials = {username: 'user', password: new Secret('secret')};
+  const client = new RegistryClient({url: registry.url, credentials});
+  await t.throwsAsync(client.getBlob(request, signal), {code: 'ERR_REGISTRY_DENIED'});
+  t.deepEqual(seen, [undefined]);
+});
+
 test('redirects in a circle are a broken answer', async t => {
   await using registry = await aRegistry(({url}, response) => {
     response.writeHead(302, {location: url}).end();
