@@ -20,7 +20,6 @@ export interface FileTime {
 
 /** Stands for the current directory, and for "the path is absolute". */
 export const AT_FDCWD = -100;
-export const AT_REMOVEDIR = 0x200;
 const AT_SYMLINK_NOFOLLOW = 0x100;
 const AT_EMPTY_PATH = 0x1000;
 const ENODATA = 61;
@@ -34,17 +33,9 @@ const O_CLOEXEC = 0o2000000;
 
 const syscallOpenat2 = systemCall('syscall', 'long', 'int', 'void *', 'void *', 'ulong');
 const openatCall = systemCall('openat', 'int', 'void *', 'int', 'uint');
-const mkdiratCall = systemCall('mkdirat', 'int', 'void *', 'uint');
-const symlinkatCall = systemCall('symlinkat', 'void *', 'int', 'void *');
-const linkatCall = systemCall('linkat', 'int', 'void *', 'int', 'void *', 'int');
-const unlinkatCall = systemCall('unlinkat', 'int', 'void *', 'int');
-const renameatCall = systemCall('renameat', 'int', 'void *', 'int', 'void *');
 const mknodatCall = systemCall('mknodat', 'int', 'void *', 'uint', 'uint64');
-const fchownatCall = systemCall('fchownat', 'int', 'void *', 'uint', 'uint', 'int');
-const fchmodatCall = systemCall('fchmodat', 'int', 'void *', 'uint', 'int');
 const utimensatCall = systemCall('utimensat', 'int', 'void *', 'void *', 'int');
 const lsetxattrCall = systemCall('lsetxattr', 'void *', 'void *', 'void *', 'ulong', 'int');
-const fsetxattrCall = systemCall('fsetxattr', 'int', 'void *', 'void *', 'ulong', 'int');
 const flockCall = systemCall('flock', 'int', 'int');
 const syncfsCall = systemCall('syncfs', 'int');
 const lgetxattrCall = rawCall('lgetxattr', 'void *', 'void *', 'void *', 'ulong');
@@ -89,39 +80,6 @@ export function openat(at: EntryAt, flags: number, mode = 0): number {
   );
 }
 
-export function mkdirat(at: EntryAt, mode: number): void {
-  named('mkdirat', at.path, () => mkdiratCall(at.directory, cString(at.path), mode));
-}
-
-/** Makes the link `at` that points to `target`, which is stored as it is. */
-export function symlinkat(target: FilePath, at: EntryAt): void {
-  named('symlinkat', at.path, () => symlinkatCall(cString(target), at.directory, cString(at.path)));
-}
-
-/** Gives `existing` the further name `at`; a link at the end of `existing` is not followed. */
-export function linkat(existing: EntryAt, at: EntryAt): void {
-  named('linkat', at.path, () =>
-    linkatCall(
-      existing.directory,
-      cString(existing.path),
-      at.directory,
-      cString(at.path),
-      existing.path.length === 0 ? AT_EMPTY_PATH : 0,
-    ),
-  );
-}
-
-/** @param flags `AT_REMOVEDIR` for an empty directory, else 0 */
-export function unlinkat(at: EntryAt, flags = 0): void {
-  named('unlinkat', at.path, () => unlinkatCall(at.directory, cString(at.path), flags));
-}
-
-export function renameat(from: EntryAt, to: EntryAt): void {
-  named('renameat', to.path, () =>
-    renameatCall(from.directory, cString(from.path), to.directory, cString(to.path)),
-  );
-}
-
 /** @param mode type and permission bits, e.g. `constants.S_IFCHR | 0o600`; umask applies */
 export function mknodat(at: EntryAt, mode: number, device = 0n): void {
   named('mknodat', at.path, () => mknodatCall(at.directory, cString(at.path), mode, device));
@@ -129,10 +87,6 @@ export function mknodat(at: EntryAt, mode: number, device = 0n): void {
 
 export function mknod(path: FilePath, mode: number, device = 0n): void {
   mknodat({directory: AT_FDCWD, path}, mode, device);
-}
-
-export function mkfifo(path: FilePath, mode: number): void {
-  mknodat({directory: AT_FDCWD, path}, constants.S_IFIFO | mode);
 }
 
 /** A device number as mknod(2) takes it (gnu_dev_makedev: 12 and 20 bits, each in two parts). */
@@ -144,18 +98,6 @@ export function makeDevice(major: number, minor: number): bigint {
     ((low & 0xffffff00n) << 12n) |
     (low & 0xffn)
   );
-}
-
-/** Changes the owner of the entry itself, never of what a link points to. */
-export function fchownat(at: EntryAt, uid: number, gid: number): void {
-  named('fchownat', at.path, () =>
-    fchownatCall(at.directory, cString(at.path), uid, gid, AT_SYMLINK_NOFOLLOW | emptyPath(at)),
-  );
-}
-
-/** Follows a link at the end of the path: Linux before 6.6 has no other way. */
-export function fchmodat(at: EntryAt, mode: number): void {
-  named('fchmodat', at.path, () => fchmodatCall(at.directory, cString(at.path), mode, 0));
 }
 
 /** Sets both times of the entry itself, never of what a link points to. */
@@ -178,10 +120,6 @@ export function lsetxattr(path: FilePath, name: FilePath, value: Uint8Array): vo
   named('lsetxattr', path, () =>
     lsetxattrCall(cString(path), cString(name), value, value.length, 0),
   );
-}
-
-export function fsetxattr(fd: number, name: FilePath, value: Uint8Array): void {
-  named('fsetxattr', name, () => fsetxattrCall(fd, cString(name), value, value.length, 0));
 }
 
 /** @returns the value; `undefined` where there is no such attribute */

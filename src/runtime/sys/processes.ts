@@ -1,6 +1,6 @@
 import {readFileSync} from 'node:fs';
 import {isErrno} from '#shared/errors';
-import {lastErrno, rawCall, systemCall, systemError} from './libc.ts';
+import {lastErrno, rawCall, systemError} from './libc.ts';
 
 /** Names one process for good: a pid alone may have been given to another since. */
 export interface ProcessIdentity {
@@ -17,10 +17,8 @@ export type WaitStatus =
 const WNOHANG = 1;
 const EINTR = 4;
 const ECHILD = 10;
-const PR_SET_CHILD_SUBREAPER = 36;
 
 const waitpidCall = rawCall('waitpid', 'int', 'void *', 'int');
-const prctl = systemCall('prctl', 'int', 'ulong', 'ulong', 'ulong', 'ulong');
 
 /**
  * Reaps a child of ours if it has ended; never waits.
@@ -86,11 +84,6 @@ function readStat(pid: number): readonly string[] | undefined {
     if (isErrno(error, 'ENOENT') || isErrno(error, 'ESRCH')) return undefined;
     throw error;
   }
-}
-
-/** From now on orphans below this process become its children instead of init's. */
-export function setChildSubreaper(): void {
-  prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 }
 
 export interface OwnCapabilities {
