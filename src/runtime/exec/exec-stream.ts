@@ -34,8 +34,7 @@ export async function execStream(options: ExecStreamOptions): Promise<number> {
   options.signal.throwIfAborted();
   const streams = options.terminal ? terminalStreams(options.io) : pipeStreams(options.io);
   try {
-    const {fileDescriptors} = streams;
-    const exec = await startExec({...options, fileDescriptors});
+    const exec = await startExec({...options, ...streams});
     streams.join(exec);
     return await waitForExit({exec, streams, signal: options.signal});
   } finally {

@@ -4,7 +4,7 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import {ReadStream} from 'node:tty';
 import {openPipe} from '../process/pipe.ts';
 import type {StreamIo} from '../streaming/stream-io.ts';
-import {openTerminal, setTerminalSize} from '../sys/terminal.ts';
+import {openTerminal, setTerminalSize, type TerminalSize} from '../sys/terminal.ts';
 import {openReader} from './output.ts';
 import type {RunningExec} from './runtime-exec.ts';
 
@@ -12,6 +12,8 @@ import type {RunningExec} from './runtime-exec.ts';
 export interface ExecStreams {
   /** The process's side: its descriptor → one here, which `startExec` closes. */
   readonly fileDescriptors: Readonly<Record<number, number>>;
+  /** The latest size of the client's terminal. */
+  readonly size?: () => TerminalSize | undefined;
   /** Begins to move data between the client and the process. */
   readonly join: (exec: RunningExec) => void;
   /**
@@ -71,20 +73,26 @@ export function terminalStreams(io: StreamIo): ExecStreams {
   let isClosed = false;
   source.on('error', () => undefined); // EIO is how a terminal without programs ends
 
-  const followSize = async (exec: RunningExec): Promise<void> => {
-    for await (const size of io.resize) {
+  let size: TerminalSize | undefined;
+  let running: RunningExec | undefined;
+  const followSize = async (): Promise<void> => {
+    for await (const next of io.resize) {
       if (isClosed) return;
-      setTerminalSize(primary, size);
-      exec.resized();
+      size = next;
+      setTerminalSize(primary, size); // the runtime takes it over if it has not begun
+      await running?.resize(size);
     }
   };
+  followSize().catch(() => undefined); // a client that breaks off has no size any more
   return {
     fileDescriptors: {0: replica, 1: replica, 2: replica},
+    size: () => size,
     join: exec => {
+      running = exec;
+      if (size !== undefined) void exec.resize(size);
       if (output === undefined) source.resume();
       else joinOutput(output);
       io.stdin?.pipe(source, {end: false});
-      followSize(exec).catch(() => undefined); // a client that breaks off has no size any more
     },
     drained: async () => {
       if (output !== undefined) await drain(output);

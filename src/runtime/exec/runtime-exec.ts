@@ -1,14 +1,16 @@
 import {randomBytes} from 'node:crypto';
-import {closeSync} from 'node:fs';
+import {closeSync, constants, openSync} from 'node:fs';
 import {readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {CodedError, isErrno, messageOf} from '#shared/errors';
+import {waitFor} from '#shared/wait-for';
 import type {RuntimeErrorCode} from '../errors.ts';
 import type {OciRuntime} from '../oci/oci-runtime.ts';
 import {runtimeEnvironment} from '../oci/runtime-environment.ts';
 import {hasRuntimeError, runtimeMessage} from '../oci/runtime-message.ts';
 import {type ChildProcess, spawnProcess} from '../process/spawn.ts';
+import {setTerminalSize, type TerminalSize} from '../sys/terminal.ts';
 import {execProcessSpec} from './process-spec.ts';
 import {hangUp, killExec} from './process-tree.ts';
 
@@ -24,6 +26,8 @@ export interface StartExecOptions {
   readonly container: ExecTarget;
   readonly command: readonly string[];
   readonly terminal: boolean;
+  /** What is known of the terminal's size when the process begins. */
+  readonly size?: () => TerminalSize | undefined;
   /** Standard streams of the process → descriptors here, which are closed by `startExec`. */
   readonly fileDescriptors: Readonly<Record<number, number>>;
 }
@@ -37,8 +41,8 @@ export interface RunningExec {
    * @throws CodedError ERR_OCI_RUNTIME_FAILED when the process could not be started
    */
   readonly exited: Promise<number>;
-  /** The size of the caller's terminal has changed. */
-  readonly resized: () => void;
+  /** Sets the size of the process's terminal; does nothing once it has ended. */
+  readonly resize: (size: TerminalSize) => Promise<void>;
   /** Sends SIGHUP to the process and its process group; `kill` is for what survives it. */
   readonly hangUp: () => Promise<void>;
   /** Kills the process and what it has started; resolves when it is gone. */
@@ -48,6 +52,9 @@ export interface RunningExec {
 /** The runtime has this long to reap a killed process, or to begin one that can be killed. */
 const KILL_TIMEOUT_MS = 2_000;
 const KILL_LOOK_MS = 20;
+/** The runtime needs about 20 ms to begin a process. */
+const BEGIN_TIMEOUT_MS = 10_000;
+const BEGIN_LOOK_MS = 10;
 
 /**
  * Runs a command in a running container with `<runtime> exec`, in the foreground: one process,
@@ -58,7 +65,9 @@ export async function startExec(options: StartExecOptions): Promise<RunningExec>
   const files = execFiles(container.bundle);
   try {
     const config = await readFile(join(container.bundle, 'config.json'), 'utf8');
-    await writeFile(files.spec, execProcessSpec(config, options), {mode: 0o600});
+    await writeFile(files.spec, execProcessSpec(config, {...options, size: options.size?.()}), {
+      mode: 0o600,
+    });
     const child = spawnProcess({
       command: [
         runtime.path,
@@ -74,7 +83,9 @@ export async function startExec(options: StartExecOptions): Promise<RunningExec>
       exited: exitOf(child, files, options).finally(async () => {
         await removeFiles(files);
       }),
-      resized: () => void child.kill('SIGWINCH'),
+      resize: async size => {
+        await resize(child, files, size);
+      },
       hangUp: async () => {
         await hangUp(child.pid, await readPid(files.pid));
       },
@@ -122,6 +133,31 @@ async function exitOf(
   const log = await readFile(files.log, 'utf8').catch(() => '');
   if (hasRuntimeError(log)) throw execFailed(container, runtimeMessage(log));
   return exitCode;
+}
+
+/**
+ * The runtime has made a terminal inside and copies from and to the caller's. It takes over the
+ * caller's size when it begins; later runc does so again at SIGWINCH, and crun never does. So the
+ * one inside is set, which any process of the container has open.
+ */
+async function resize(child: ChildProcess, files: ExecFiles, size: TerminalSize): Promise<void> {
+  const ended = new AbortController();
+  void child.exited.then(() => {
+    ended.abort();
+  });
+  const begun = async (): Promise<number | undefined> => await readPid(files.pid);
+  const wait = {signal: ended.signal, timeoutMs: BEGIN_TIMEOUT_MS, intervalMs: BEGIN_LOOK_MS};
+  const pid = await waitFor(begun, wait).catch(() => undefined);
+  if (pid === undefined || ended.signal.aborted) return;
+  let terminal: number | undefined;
+  try {
+    terminal = openSync(`/proc/${pid}/fd/0`, constants.O_RDWR | constants.O_NOCTTY);
+    setTerminalSize(terminal, size);
+  } catch {
+    // It has ended, or has put something else in its terminal's place.
+  } finally {
+    if (terminal !== undefined) closeSync(terminal);
+  }
 }
 
 async function kill(child: ChildProcess, files: ExecFiles): Promise<void> {
