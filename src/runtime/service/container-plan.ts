@@ -1,5 +1,7 @@
 import {join} from 'node:path';
+import {formatReference, parseReference} from '#shared/oci/reference';
 import {cgroupPathFor} from '../cgroup/paths.ts';
+import type {ImageSpec} from '../cri/gen/cri-v1_pb.ts';
 import type {StoredImage} from '../image/image-store.ts';
 import {containerSpec} from '../spec/container-spec.ts';
 import type {ContainerNamespaces, PreparedDevice, PreparedMount} from '../spec/input.ts';
@@ -57,7 +59,7 @@ export function planContainer(input: PlanInput, deps: Dependencies): ContainerPl
     hostname: input.sandbox.metadata.hostname,
     ...cgroup(input, deps),
     daemonDirectories: [deps.config.root, deps.config.state],
-    host: deps.host,
+    host: deps.host(input.sandbox.metadata.runtimeHandler),
     defaults: {
       capabilities: deps.config.defaultCapabilities,
       ulimits: deps.config.defaultUlimits,
@@ -91,7 +93,7 @@ function describe(input: PlanInput, decided: Decided): ContainerMetadata {
     sandboxId: sandbox.id,
     container: metadata,
     image: {
-      image: asked.image,
+      image: imageName(asked, image),
       annotations: {...asked.annotations},
       userSpecifiedImage: asked.userSpecifiedImage,
       runtimeHandler: asked.runtimeHandler,
@@ -112,6 +114,24 @@ function describe(input: PlanInput, decided: Decided): ContainerMetadata {
     rootfs,
     ...decided,
   };
+}
+
+/**
+ * What people see as the container's image: a kubelet asks by id, so that its own name of the image
+ * is given where the image has it, else the first that it has.
+ */
+function imageName({image: asked, userSpecifiedImage}: ImageSpec, {id, tags}: StoredImage): string {
+  if (asked !== id && `sha256:${asked}` !== id) return asked;
+  return tags.find(tag => tag === fullName(userSpecifiedImage)) ?? tags[0] ?? asked;
+}
+
+function fullName(name: string): string | undefined {
+  try {
+    const reference = parseReference(name);
+    return formatReference({tag: 'latest', ...reference});
+  } catch {
+    return undefined; // not a name; it is for people only
+  }
 }
 
 function planNamespaces({sandbox, checked}: PlanInput, deps: Dependencies): ContainerNamespaces {

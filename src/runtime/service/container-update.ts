@@ -36,7 +36,7 @@ async function updateNow(
   if (status.state !== 'created' && status.state !== 'running') {
     throw containerState(id, {is: status.state, needs: 'created or running'});
   }
-  const resources = encodeSpec(resourcesForUpdate(asked, deps.host));
+  const resources = encodeSpec(resourcesForUpdate(asked, deps.host(metadata.runtimeHandler)));
   await deps.runtimes.get(metadata.runtimeHandler).update(id, resources);
   await container.update(now => ({...now, resources: merge(now.resources, asked)}));
 }

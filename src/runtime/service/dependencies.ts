@@ -24,7 +24,8 @@ export interface Dependencies {
   readonly log: Log;
   readonly clock: Clock;
   readonly layout: Layout;
-  readonly host: HostAbilities;
+  /** What the machine can do under a runtime handler; '' is the default one. */
+  readonly host: (handler: string) => HostAbilities;
   readonly cgroups: CgroupLayout;
   /** Our own, as `Version` answers it: `0.1.0`. */
   readonly version: string;

@@ -1,3 +1,4 @@
+import {messageOf} from '#shared/errors';
 import {monitorCgroupFor, type CgroupPaths} from '../cgroup/paths.ts';
 import {placeProcess} from '../cgroup/place.ts';
 import {removeCgroup} from '../cgroup/remove.ts';
@@ -17,9 +18,11 @@ export async function placeMonitor(
   await placeProcess(pid, monitorCgroup(monitored, deps));
 }
 
-/** After conmon has ended. */
+/** After conmon has ended. One that stays keeps nothing else from being removed. */
 export async function removeMonitorCgroup(monitored: Monitored, deps: Dependencies): Promise<void> {
-  await removeCgroup(monitorCgroup(monitored, deps), deps.ending);
+  await removeCgroup(monitorCgroup(monitored, deps), deps.ending).catch((error: unknown) => {
+    deps.log.warn('the cgroup of a conmon is left', {id: monitored.id, error: messageOf(error)});
+  });
 }
 
 function monitorCgroup({id, cgroupParent}: Monitored, deps: Dependencies): CgroupPaths {

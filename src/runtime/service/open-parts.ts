@@ -1,12 +1,13 @@
 import {mkdir} from 'node:fs/promises';
 import {join} from 'node:path';
-import {cgroupLayout} from '../cgroup/layout.ts';
+import {cgroupLayout, type CgroupLayout} from '../cgroup/layout.ts';
 import type {RuntimeConfig} from '../config/runtime-config.ts';
 import {readHostAbilities} from '../host/abilities.ts';
 import {openImageStore} from '../image/open-image-store.ts';
 import {openImagePuller} from '../image/pull.ts';
 import {openPodNetwork} from '../network/pod-network.ts';
 import {openOciRuntime} from '../oci/oci-runtime.ts';
+import type {HostAbilities} from '../spec/input.ts';
 import type {DaemonOptions} from '../run-daemon.ts';
 import {createStatsCollector} from '../stats/collector.ts';
 import {createWritableLayers} from '../stats/writable-layers.ts';
@@ -65,7 +66,7 @@ export async function openParts(
     clock,
     layout,
     version: VERSION,
-    host: readHostAbilities(cgroups, await runtimes.get('').features()),
+    host: await readAbilities(runtimes, cgroups),
     cgroups,
     images,
     puller,
@@ -112,6 +113,23 @@ function openStores(layout: Layout): Pick<Dependencies, 'sandboxes' | 'container
       directory: layout.containerRecords,
       initial: () => containerBeforeCreation,
     }),
+  };
+}
+
+/** OCI runtimes differ in what they can do; each is asked once. */
+async function readAbilities(
+  runtimes: Runtimes,
+  cgroups: CgroupLayout,
+): Promise<Dependencies['host']> {
+  const abilities = new Map<string, HostAbilities>();
+  for (const name of runtimes.names) {
+    abilities.set(name, readHostAbilities(cgroups, await runtimes.get(name).features()));
+  }
+  return handler => {
+    const {name} = runtimes.get(handler);
+    const found = abilities.get(name);
+    if (!found) throw new TypeError(`the abilities of ${name} were not read`);
+    return found;
   };
 }
 

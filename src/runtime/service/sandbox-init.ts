@@ -1,7 +1,8 @@
-import {copyFile, mkdir, rename, rm, stat, writeFile} from 'node:fs/promises';
+import {access, copyFile, mkdir, rename, rm, stat, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {isErrno} from '#shared/errors';
-import {cgroupPathFor} from '../cgroup/paths.ts';
+import {killCgroup} from '../cgroup/kill.ts';
+import {cgroupPathFor, type CgroupPaths} from '../cgroup/paths.ts';
 import {createContainer as launch} from '../conmon/launch.ts';
 import {encodeSpec, type OciSpec} from '../spec/oci-spec.ts';
 import {sandboxSpec} from '../spec/sandbox-spec.ts';
@@ -48,7 +49,12 @@ export async function stopSandboxInit(
   metadata: SandboxMetadata,
   deps: Dependencies,
 ): Promise<void> {
-  await deps.runtimes.get(metadata.runtimeHandler).delete(metadata.id, {force: true});
+  const runtime = deps.runtimes.get(metadata.runtimeHandler);
+  if (await isThere(join(runtime.root, metadata.id))) {
+    // Killed by its cgroup first: `delete --force` of a living one waits for 100 ms at least.
+    await killCgroup(initCgroup(metadata, deps), deps.ending);
+    await runtime.delete(metadata.id);
+  }
   await removeMonitorCgroup(metadata, deps);
   await rm(deps.layout.bundle(metadata.id), {recursive: true, force: true});
   await rm(join(deps.layout.exits, metadata.id), {force: true});
@@ -73,15 +79,10 @@ async function prepareRootfs({layout, config}: Dependencies): Promise<void> {
 
 function initSpec(metadata: SandboxMetadata, deps: Dependencies): OciSpec {
   const {namespaces, id, pod} = metadata;
-  const {layout, cgroups, config, host} = deps;
+  const {layout, config} = deps;
   const pinned = (kind: string): string => join(layout.sandbox(id).namespaces, kind);
   const own = namespaces.network === 'pod';
-  const {runcCgroupsPath} = cgroupPathFor({
-    layout: cgroups,
-    manager: config.cgroupManager,
-    parent: metadata.cgroupParent,
-    id,
-  });
+  const {runcCgroupsPath} = initCgroup(metadata, deps);
   const {spec, notices} = sandboxSpec({
     sandboxId: id,
     sandbox: {metadata: pod},
@@ -93,8 +94,20 @@ function initSpec(metadata: SandboxMetadata, deps: Dependencies): OciSpec {
     },
     cgroupsPath: runcCgroupsPath,
     systemdCgroup: config.cgroupManager === 'systemd',
-    host,
+    host: deps.host(metadata.runtimeHandler),
   });
   for (const notice of notices) deps.log.once(notice, notice);
   return spec;
+}
+
+function initCgroup({id, cgroupParent: parent}: SandboxMetadata, deps: Dependencies): CgroupPaths {
+  const {cgroups: layout, config} = deps;
+  return cgroupPathFor({layout, manager: config.cgroupManager, parent, id});
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }

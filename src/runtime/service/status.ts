@@ -20,10 +20,6 @@ export function version({version: runtimeVersion}: Dependencies) {
 /** CRI v1 Status: who can ask is served, so the runtime is ready; the network may not be. */
 export function status({verbose}: StatusRequest, deps: Dependencies) {
   const network = deps.network.readiness();
-  const features = {
-    recursiveReadOnlyMounts: deps.host.recursiveReadOnly,
-    userNamespaces: false,
-  };
   return Promise.resolve({
     status: {
       conditions: [
@@ -40,7 +36,13 @@ export function status({verbose}: StatusRequest, deps: Dependencies) {
     },
     info: verbose ? {config: JSON.stringify(deps.config, bigintAsText)} : {},
     // The default handler twice: a pod without a RuntimeClass asks for the one without a name.
-    runtimeHandlers: ['', ...deps.runtimes.names].map(name => ({name, features})),
+    runtimeHandlers: ['', ...deps.runtimes.names].map(name => ({
+      name,
+      features: {
+        recursiveReadOnlyMounts: deps.host(name).recursiveReadOnly,
+        userNamespaces: false,
+      },
+    })),
     features: {supplementalGroupsPolicy: true},
   });
 }
