@@ -26,7 +26,7 @@ test('status shows every host: ssh, runtime, kubelet, Ready, certificates, drift
   );
   for (const {ssh, runtime, kubelet, ready, certificatesUntil, drift} of hosts) {
     t.deepEqual({ssh, ready, drift}, {ssh: 'ok', ready: 'yes', drift: 0});
-    t.regex(runtime, /^active /);
+    t.regex(runtime, /^slipway active \d/);
     t.is(kubelet, 'active v1.36.3');
     t.true(Date.parse(certificatesUntil) > Date.now());
   }
@@ -60,13 +60,13 @@ test('the run folder can be deleted: nothing is lost', async t => {
 });
 
 test('what was changed by hand is shown by plan with a diff, and nothing else is', async t => {
-  await onHost('h2', `echo '# by hand' >> ${MIRROR}; echo x >> ${PLUGIN}`);
+  await onHost('h2', `echo '# by hand' >> ${MODULES}; echo x >> ${PLUGIN}`);
   await onHost('h3', 'sysctl -qw net.ipv4.ip_forward=0');
   const finished = await plan(CLUSTER);
   t.is(finished.exitCode, 3, finished.stderr);
   t.deepEqual(plannedIds(finished), DRIFT);
   const changes = eventOf(finished, 'plan')?.hosts.flatMap(host => host.changes) ?? [];
-  t.regex(changes.find(({id}) => id === `file:${MIRROR}`)?.diff ?? '', /^-# by hand$/m);
+  t.regex(changes.find(({id}) => id === `file:${MODULES}`)?.diff ?? '', /^-# by hand$/m);
   const dry = await provision([CLUSTER, '--dry-run']);
   t.is(dry.exitCode, 0, dry.stderr);
   t.regex(dry.stdout, /^ *-# by hand$[^]*^plan: 3 changes$/m);
@@ -130,10 +130,10 @@ test('a key that only init reads is refused by its name', async t => {
   );
 });
 
-const MIRROR = '/etc/containerd/certs.d/_default/hosts.toml';
+const MODULES = '/etc/modules-load.d/slipway.conf';
 const PLUGIN = '/opt/cni/bin/portmap';
 const DROP_IN = '/etc/kubernetes/kubelet.conf.d/10-slipway.conf';
-const DRIFT = [`h2 artifact:${PLUGIN}`, `h2 file:${MIRROR}`, 'h3 sysctl:net.ipv4.ip_forward'];
+const DRIFT = [`h2 artifact:${PLUGIN}`, `h2 file:${MODULES}`, 'h3 sysctl:net.ipv4.ip_forward'];
 
 async function plan(...args: readonly string[]): Promise<Finished> {
   return await provision(['plan', ...args, '--detailed-exitcode', '--output', 'json']);

@@ -1,10 +1,10 @@
-/** A host is added: it joins, and no other host is touched. */
+/** A host is added: it joins, with another container runtime, and no other host is touched. */
 import test from 'ava';
 import {run} from '#shared/local-process';
 import {eventOf, startProvision} from '#test/e2e/command-line';
 import {THREE_HOSTS} from '#test/e2e/saved-snapshots';
 import {startTimes} from '#test/e2e/start-times';
-import {CLUSTER, eventually, must, onHosts} from '#test/e2e/the-lab';
+import {CLUSTER, eventually, must, onHosts, setRuntime} from '#test/e2e/the-lab';
 
 test.before('a cluster', async () => {
   await must([CLUSTER, '--yes']);
@@ -14,6 +14,7 @@ test('lab up --hosts 4 adds a host, and one more run of the same command makes i
   const state = await onHosts(THREE_HOSTS, 'cat /var/lib/slipway/state.json');
   const before = await startTimes(THREE_HOSTS);
   await must(['lab', 'up', '--hosts', '4']);
+  await setRuntime('h4', 'containerd');
   const running = startProvision([CLUSTER, '--yes', '--output', 'json']);
   // On the way the cable is out for a moment: TCP sends again, and nothing is lost.
   await running.event(event => event.type === 'task-progress' && event.text.startsWith('pushing'));
@@ -28,6 +29,9 @@ test('lab up --hosts 4 adds a host, and one more run of the same command makes i
   t.deepEqual(await startTimes(THREE_HOSTS), before);
   const {stdout} = await must(['kubectl', 'get', 'nodes', '--output', 'name']);
   t.is(stdout, 'node/h1\nnode/h2\nnode/h3\nnode/h4');
+  const runtimes = 'jsonpath={..status.nodeInfo.containerRuntimeVersion}';
+  const kinds = (await must(['kubectl', 'get', 'nodes', '--output', runtimes])).stdout;
+  t.regex(kinds, /^(slipway:\S+ ){3}containerd:\S+$/);
   t.log(`one more worker: ${eventOf(finished, 'run-finished')?.seconds.toFixed(1)} s`);
 });
 

@@ -43,7 +43,7 @@ test('reset brings hosts back to what they were: packages, units, links, files, 
 });
 
 test('bytes that are not those of the lock file are refused on arrival', async t => {
-  const env = await spoiledCache('containerd');
+  const env = await spoiledCache('runc');
   const finished = await provision(APPLY, {env});
   t.is(finished.exitCode, 14, finished.stderr);
   t.deepEqual(hostsOf(finished), [

@@ -105,7 +105,7 @@ const os = strictObject({
     .describe("An apt repository of the site's own, for hosts without another."),
 });
 /** What runs containers where neither cluster.yaml nor the inventory says otherwise. */
-export const DEFAULT_RUNTIME: RuntimeName = 'containerd';
+export const DEFAULT_RUNTIME: RuntimeName = 'slipway';
 
 export const runtimeSchema = strictObject({
   name: scalar.runtimeName

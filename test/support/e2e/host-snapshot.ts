@@ -30,7 +30,7 @@ const SECTIONS: Readonly<Record<string, string>> = {
   sysctls:
     'sysctl net.ipv4.ip_forward net.bridge.bridge-nf-call-iptables net.bridge.bridge-nf-call-ip6tables',
   'listening ports': `awk 'FNR > 1 && $4 == "0A" {print $2}' /proc/net/tcp /proc/net/tcp6 | sort`,
-  'run folders': 'ls -d /run/containerd /run/flannel 2>/dev/null',
+  'run folders': 'ls -d /run/containerd /run/flannel /run/slipway/cri* 2>/dev/null',
   entries: `find /etc /usr /opt /var/lib -xdev ! -type f -printf '%y %m %U:%G %p -> %l\\n' | sort -k4`,
   files: `find /etc /usr /opt /var/lib -xdev -type f -printf '%m %U:%G %p\\n' | sort -k3`,
   content: 'find /etc /usr /opt /var/lib -xdev -type f -print0 | sort -z | xargs -0 sha256sum',

@@ -12,10 +12,11 @@ export async function startTimes(
     `systemctl list-units --type=service --state=running --plain --no-legend | awk '{print $1}' |
        grep -Ev '^(user@|user-runtime-dir@|apt-|dpkg-|man-db|systemd-(hostnamed|timedated|localed|tmpfiles))' |
        xargs systemctl show --property=Id,ActiveEnterTimestampMonotonic
-     ctr -n k8s.io containers list -q 'labels."io.kubernetes.pod.namespace"~="^(kube-|default)"' | sort |
-       while read -r id; do
-         pid=$(ctr -n k8s.io tasks list | awk -v id="$id" '$1 == id {print $2}')
-         [ -z "$pid" ] || echo "$id $(awk '{print $22}' "/proc/$pid/stat")"
-       done`,
+     # A container's first process is its monitor's child; its name is k8s_CONTAINER_POD_NAMESPACE_….
+     ps -eo pid=,args= | sed -n 's#^ *\\([0-9]*\\) /opt/slipway/bin/conmon .* --name k8s_[^_]*_[^_]*_\\(kube-[^_]*\\|default\\)_.*#\\1#p' |
+       while read -r monitor; do
+         pid=$(ps -o pid= --ppid "$monitor" | head -n 1 | tr -d ' ')
+         [ -z "$pid" ] || echo "container $monitor $(awk '{print $22}' "/proc/$pid/stat")"
+       done | sort`,
   );
 }

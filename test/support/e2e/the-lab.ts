@@ -1,4 +1,4 @@
-import {readFile, writeFile} from 'node:fs/promises';
+import {mkdir, readFile, rm, writeFile} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {run} from '#shared/local-process';
 import {waitFor} from '#shared/wait-for';
@@ -21,7 +21,7 @@ const HOST_TIMEOUT_MS = 120_000;
 export async function raiseLab(hosts: number): Promise<void> {
   await must(['lab', 'up', '--hosts', String(hosts)]);
   await must(['artifacts']);
-  await must(['images', 'push', '--registry', 'http://10.89.0.2:5000']);
+  await must(['images', 'push', CLUSTER, '--registry', 'http://10.89.0.2:5000']);
 }
 
 /** Runs a `provision` that has to succeed. */
@@ -88,6 +88,14 @@ export async function writeVariant(
   return path;
 }
 
+/** Gives a host another runtime than the others; the file survives what the lab writes. */
+export async function setRuntime(host: string, runtime: string): Promise<void> {
+  await mkdir(join(FOLDER, 'host_vars'), {recursive: true});
+  await writeFile(varsFile(host), formatYaml({runtime}));
+}
+
+const varsFile = (host: string): string => join(FOLDER, 'host_vars', `${host}.yaml`);
+
 /** Takes a host out of hosts.yaml, and out of the lab: it stays switched off. */
 export async function removeFromInventory(host: string): Promise<void> {
   await writeVariant('hosts.yaml', 'hosts.yaml', document => {
@@ -96,6 +104,7 @@ export async function removeFromInventory(host: string): Promise<void> {
       Reflect.deleteProperty(hosts, host);
     }
   });
+  await rm(varsFile(host), {force: true});
   if ((await lab.status(signal)).hosts.some(({name}) => name === host)) {
     await must(['lab', 'crash', host]);
   }
