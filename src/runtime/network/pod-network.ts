@@ -56,8 +56,8 @@ export interface PodNetwork {
 
 const ADD_TIMEOUT_MS = 5 * 60_000;
 const DELETE_TIMEOUT_MS = 60_000;
-/** For all that a crash or a reboot has left; what is not done by then is done next time. */
-const GARBAGE_TIMEOUT_MS = 2 * 60_000;
+/** The daemon serves after it, and systemd waits 90 s; what is not done is done at the next start. */
+const GARBAGE_TIMEOUT_MS = 30_000;
 const GARBAGE_AT_ONCE = 4;
 
 export function openPodNetwork(options: PodNetworkOptions): PodNetwork {
