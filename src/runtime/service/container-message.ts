@@ -1,7 +1,6 @@
 import type {MessageInitShape} from '@bufbuild/protobuf';
 import {
   ContainerState,
-  type ContainerAttributesSchema,
   type ContainerSchema,
   type ContainerStatusSchema,
   type ImageSpecSchema,
@@ -64,15 +63,6 @@ export function containerStatusMessage(
     },
     stopSignal: metadata.requestedStopSignal,
   };
-}
-
-/** What statistics say of the container they belong to. */
-export function containerAttributes({
-  id,
-  metadata,
-}: Container): MessageInitShape<typeof ContainerAttributesSchema> {
-  const {container, labels, annotations} = metadata;
-  return {id, metadata: container, labels, annotations};
 }
 
 function imageSpec({metadata}: Container): MessageInitShape<typeof ImageSpecSchema> {

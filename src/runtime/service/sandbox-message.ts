@@ -2,7 +2,6 @@ import type {MessageInitShape} from '@bufbuild/protobuf';
 import {
   NamespaceMode,
   PodSandboxState,
-  type PodSandboxMetadataSchema,
   type PodSandboxSchema,
   type PodSandboxStatusSchema,
 } from '../cri/gen/cri-v1_pb.ts';
@@ -48,17 +47,6 @@ export function sandboxStatusMessage({
     annotations: metadata.annotations,
     runtimeHandler: metadata.runtimeHandler,
   };
-}
-
-/** What statistics say of the pod they belong to. */
-export function sandboxAttributes({id, metadata}: Sandbox): {
-  readonly id: string;
-  readonly metadata: MessageInitShape<typeof PodSandboxMetadataSchema>;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly annotations: Readonly<Record<string, string>>;
-} {
-  const {pod, labels, annotations} = metadata;
-  return {id, metadata: pod, labels, annotations};
 }
 
 const modes: Readonly<Record<NamespaceOwner, NamespaceMode>> = {
