@@ -109,6 +109,7 @@ function unused() {
   };
   return {
     readConfig: fail,
+    setPinned: fail,
     remove: fail,
     usage: fail,
     prepareRootfs: fail,
