@@ -1,4 +1,3 @@
-import {once} from 'node:events';
 import {request} from 'node:http';
 import {Duplex} from 'node:stream';
 import {
@@ -132,8 +131,3 @@ export async function mustConnectSpdy(
   if ('status' in client) throw new Error(`refused with ${client.status}: ${client.text}`);
   return client;
 }
-
-/** Resolves when the connection has closed. */
-export const closed = async (client: SpdyClient): Promise<void> => {
-  if (!client.socket.closed) await once(client.socket, 'close');
-};
