@@ -1,6 +1,7 @@
 import {PassThrough, type Transform} from 'node:stream';
 import {constants, createGunzip, createZstdDecompress} from 'node:zlib';
 import {layerInvalid} from './layer-invalid.ts';
+import {isZstd, ZstdFrames} from './zstd-frames.ts';
 
 const MAGIC_BYTES = 4;
 
@@ -12,8 +13,6 @@ const READ_AHEAD_BYTES = 3 * CHUNK_BYTES;
 const ZSTD_WINDOW_LOG_MAX = 27;
 
 const GZIP_MAGIC = 0x8b1f;
-const ZSTD_MAGIC = 0xfd2fb528;
-const ZSTD_SKIPPABLE_MAGIC = 0x184d2a5; // the low four bits are free (RFC 8878 §3.1.2)
 
 /**
  * Turns a layer's bytes into a tar archive, with back-pressure. The first bytes tell the
@@ -23,6 +22,7 @@ export class Decompression {
   readonly #take: (piece: Buffer) => void;
   #start = Buffer.alloc(0);
   #stream: Transform | undefined;
+  #frames: ZstdFrames | undefined;
   #failure: unknown;
   #isEnded = false;
   #wake: () => void = () => undefined;
@@ -58,6 +58,7 @@ export class Decompression {
     if (this.#stream !== undefined) return this.#stream;
     const stream = streamFor(this.#start);
     this.#stream = stream;
+    if (isZstd(this.#start)) this.#frames = new ZstdFrames();
     stream.on('data', (piece: Buffer) => {
       this.#hand(stream, piece);
     });
@@ -87,7 +88,9 @@ export class Decompression {
   }
 
   async #feed(stream: Transform, piece: Buffer): Promise<void> {
-    if (!stream.write(piece)) await this.#change();
+    for (const part of this.#frames?.split(piece) ?? [piece]) {
+      if (!stream.write(part)) await this.#change();
+    }
   }
 
   /** The stream drained, ended or failed. */
@@ -111,8 +114,7 @@ function streamFor(start: Buffer): Transform {
     writableHighWaterMark: CHUNK_BYTES,
   };
   if (start.length >= 2 && start.readUInt16LE(0) === GZIP_MAGIC) return createGunzip(options);
-  const magic = start.length >= MAGIC_BYTES ? start.readUInt32LE(0) : 0;
-  if (magic === ZSTD_MAGIC || magic >>> 4 === ZSTD_SKIPPABLE_MAGIC) {
+  if (isZstd(start)) {
     const params = {[constants.ZSTD_d_windowLogMax]: ZSTD_WINDOW_LOG_MAX};
     return createZstdDecompress({...options, params});
   }

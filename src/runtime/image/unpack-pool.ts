@@ -56,8 +56,9 @@ export class UnpackPool {
         await Promise.race([fed, answer]);
         return await answer;
       } catch (error) {
+        signal.throwIfAborted(); // in the caller's words
         // A worker that gave up reading had a reason, which it tells.
-        if (worker.gone.aborted && !signal.aborted) return await answer;
+        if (worker.gone.aborted) return await answer;
         throw error;
       } finally {
         stop.abort();

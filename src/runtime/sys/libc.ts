@@ -18,7 +18,12 @@ export interface SystemError extends Error {
 }
 
 const library = koffi.load('libc.so.6');
-const errorNames = new Map(Object.entries(constants.errno).map(([name, value]) => [value, name]));
+// Of two names for one number (EAGAIN and EWOULDBLOCK) the one that node:fs uses comes first.
+const errorNames = new Map(
+  Object.entries(constants.errno)
+    .toReversed()
+    .map(([name, value]) => [value, name]),
+);
 
 /**
  * Declares a C function whose failure is −1 with the reason in errno.
