@@ -60,7 +60,7 @@ export interface NewImage extends ImageNames {
   readonly manifestDigest: Digest;
   /** The configuration exactly as transferred; its digest becomes the image's id. */
   readonly configBytes: Uint8Array;
-  /** The manifest exactly as transferred, kept for `inspect`. */
+  /** The manifest exactly as transferred; nothing reads it from the store so far. */
   readonly manifestBytes?: Uint8Array;
 }
 

@@ -23,8 +23,8 @@ type Kind = 'layer' | 'chore';
 
 /**
  * The unpack workers of a daemon: started when there is work, one job at a time each, ended when
- * idle. A process per layer (three at most) beat one process for all: node.md §5 and
- * docs/decisions say by how much.
+ * idle. A process per layer, because writing files and hashing take a thread as long as inflating
+ * does: one process for all layers leaves the second core idle half of the time.
  */
 export class UnpackPool {
   readonly #max: Readonly<Record<Kind, number>>;
