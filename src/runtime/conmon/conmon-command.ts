@@ -25,7 +25,7 @@ export interface ConmonCommandInput {
   /** What the journal calls the container. */
   readonly name: string;
   readonly bundle: string;
-  /** Absolute path of the log file. */
+  /** Absolute path of the log file; `/dev/null`: no log. */
   readonly logPath: string;
   /** Gets `exit` and `oom` when the container ends; outlives the daemon, not a reboot. */
   readonly persistDirectory: string;
@@ -53,7 +53,9 @@ export function conmonCommand(input: ConmonCommandInput): readonly string[] {
   command.push('--conmon-pidfile', `${bundle}/${conmonFiles.monitorPid}`);
   command.push('--container-pidfile', `${bundle}/${conmonFiles.pid}`);
   command.push('--persist-dir', input.persistDirectory, '--exit-dir', input.exitsDirectory);
-  command.push('--log-path', `k8s-file:${input.logPath}`, '--no-sync-log', '--log-level', 'error');
+  // conmon replaces a log that is full by rename: never let it do that to a device.
+  const log = input.logPath === '/dev/null' ? 'none' : `k8s-file:${input.logPath}`;
+  command.push('--log-path', log, '--no-sync-log', '--log-level', 'error');
   if (logSizeMax !== undefined) command.push('--log-size-max', String(logSizeMax));
   command.push('--runtime', runtime.path);
   for (const argument of runtime.globalArguments) command.push('--runtime-arg', argument);

@@ -1,10 +1,12 @@
-import {closeSync, writeSync} from 'node:fs';
-import {readFile, rm, stat} from 'node:fs/promises';
+import {closeSync, readFileSync, rmSync, writeSync} from 'node:fs';
+import {rm, stat} from 'node:fs/promises';
 import {Socket} from 'node:net';
 import {join} from 'node:path';
+import {setTimeout as sleep} from 'node:timers/promises';
 import {CodedError, isCoded, isErrno, messageOf} from '#shared/errors';
 import type {RuntimeErrorCode} from '../errors.ts';
 import type {OciRuntime} from '../oci/oci-runtime.ts';
+import {runtimeEnvironment} from '../oci/runtime-environment.ts';
 import {openPipe} from '../process/pipe.ts';
 import {type ChildProcess, spawnProcess} from '../process/spawn.ts';
 import {killProcess, processStartTime} from '../sys/processes.ts';
@@ -15,13 +17,14 @@ import {
   START_DESCRIPTOR,
   SYNC_DESCRIPTOR,
 } from './conmon-command.ts';
-import {runtimeEnvironment} from '../oci/runtime-environment.ts';
 import {parseSyncReport, SYNC_BYTES_MAX, type SyncReport} from './sync-report.ts';
 
 /** As CRI-O's default: hooks and slow disks may take minutes, a hang must end. */
 const CREATE_TIMEOUT_MS = 240_000;
 const STDERR_BYTES_MAX = 64 * 1024;
 const STREAM_END_MS = 1_000;
+/** conmon forks as soon as it may begin; this is for one that is broken. */
+const FORK_TIMEOUT_MS = 2_000;
 
 export interface CreateContainerInput extends ConmonCommandInput {
   readonly runtime: OciRuntime;
@@ -44,17 +47,16 @@ export interface CreatedContainer {
  * The container's process exists afterwards and waits for `start`.
  *
  * A failure, a time-out and an abort leave nothing behind: no container at the runtime, no
- * conmon, and no log file that was not there before.
+ * conmon, and no empty log file.
  *
  * conmon takes over this process's umask (conmon before 2.1.8 sets none): `main` sets 022.
  * @throws CodedError ERR_OCI_RUNTIME_FAILED with the runtime's cause, ERR_CONMON_FAILED,
  *   ERR_COMMAND_TIMED_OUT; the signal's reason when aborted
  */
 export async function createContainer(input: CreateContainerInput): Promise<CreatedContainer> {
-  const {bundle, logPath, timeoutMs = CREATE_TIMEOUT_MS, signal} = input;
+  const {bundle, timeoutMs = CREATE_TIMEOUT_MS, signal} = input;
   signal.throwIfAborted();
-  await removeMeetingPoints(bundle); // a pid file of an earlier attempt would mislead
-  const hadLog = await exists(logPath);
+  removeMeetingPoints(bundle); // a pid file of an earlier attempt would mislead
   const late = AbortSignal.timeout(timeoutMs);
   try {
     const {pid, monitorPid} = await runConmon(input, AbortSignal.any([signal, late]));
@@ -65,7 +67,7 @@ export async function createContainer(input: CreateContainerInput): Promise<Crea
       conmonStartTime: startTimeOf(monitorPid, 'conmon'),
     };
   } catch (error) {
-    await removeRemains(input, {hadLog});
+    await removeRemains(input);
     if (isCoded(error)) throw error;
     signal.throwIfAborted();
     if (late.aborted) throw timedOut(bundle, timeoutMs);
@@ -82,27 +84,26 @@ async function runConmon(input: CreateContainerInput, signal: AbortSignal): Prom
   const {child, sync, errors, start} = spawnConmon(input);
   const reported = readReport(sync);
   const complaint = readTail(errors);
-  const kill = (): void => void child.killGroup('SIGKILL');
-  signal.addEventListener('abort', kill, {once: true});
   try {
     try {
-      await input.placeMonitor?.(child.pid);
+      await untilAborted(signal, Promise.resolve(input.placeMonitor?.(child.pid)));
       writeSync(start, '\0');
     } catch (error) {
       // conmon has ended already, and says why on its error stream.
       if (!isErrno(error, 'EPIPE') && !isErrno(error, 'ESRCH')) throw error;
     } finally {
-      closeSync(start);
+      closeSync(start); // without its byte conmon reads an end, and gives up
     }
-    const report = await aborted(signal, reported);
-    await child.exited; // conmon has forked, and written its pid
+    const report = await untilAborted(signal, reported);
+    await child.exited; // conmon has forked, and written the pid of what goes on
     if (report?.kind !== 'created') throw createFailed(report, await complaint());
-    return {pid: report.pid, monitorPid: await readPid(join(input.bundle, conmonFiles.monitorPid))};
+    return {pid: report.pid, monitorPid: readPid(join(input.bundle, conmonFiles.monitorPid))};
   } catch (error) {
+    // Killed before it has written that pid, it would leave a monitor that nobody knows.
+    await Promise.race([child.exited, sleep(FORK_TIMEOUT_MS)]);
     child.killGroup('SIGKILL');
     throw error;
   } finally {
-    signal.removeEventListener('abort', kill);
     sync.destroy();
     errors.destroy();
   }
@@ -178,7 +179,7 @@ function readTail(stream: Socket): () => Promise<string> {
 }
 
 /** The promise's result, or the signal's reason as soon as it is aborted. */
-async function aborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
+async function untilAborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
   const {promise: stopped, reject} = Promise.withResolvers<never>();
   const stop = (): void => {
     reject(signal.reason as Error);
@@ -193,41 +194,35 @@ async function aborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> 
 }
 
 /** Undoes a creation that failed anywhere; each step is tried, none may hide the failure. */
-async function removeRemains(
-  input: CreateContainerInput,
-  {hadLog}: {readonly hadLog: boolean},
-): Promise<void> {
-  const {runtime, id, bundle, logPath} = input;
-  await killMonitor(input); // first: a live conmon would report the end of what is deleted next
+async function removeRemains(input: CreateContainerInput): Promise<void> {
+  const {runtime, id, bundle} = input;
+  killMonitor(input); // first: a live conmon would report the end of what is deleted next
   await runtime.delete(id, {force: true}).catch(() => undefined); // the cause is being reported
-  const files = [join(input.persistDirectory, 'exit'), join(input.exitsDirectory, id)];
-  if (!hadLog) files.push(logPath);
-  await Promise.all([
-    ...files.map(async path => {
-      await rm(path, {force: true});
-    }),
-    removeMeetingPoints(bundle),
-  ]);
+  removeMeetingPoints(bundle);
+  const exits = [join(input.persistDirectory, 'exit'), join(input.exitsDirectory, id)];
+  await Promise.all([...exits.map(async path => rm(path, {force: true})), removeEmptyLog(input)]);
 }
 
 /** Kills conmon and the runtime below it; conmon leads a session of its own. */
-async function killMonitor({id, bundle}: CreateContainerInput): Promise<void> {
+function killMonitor({id, bundle}: CreateContainerInput): void {
   try {
-    const pid = await readPid(join(bundle, conmonFiles.monitorPid));
-    const words = (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0');
+    const pid = readPid(join(bundle, conmonFiles.monitorPid));
+    const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
     if (words.includes(id)) killProcess(-pid, 'SIGKILL');
   } catch {
     // No pid file or no such process: nothing to kill.
   }
 }
 
-async function removeMeetingPoints(bundle: string): Promise<void> {
-  const paths = Object.values(conmonFiles).map(file => join(bundle, file));
-  await Promise.all(
-    paths.map(async path => {
-      await rm(path, {force: true});
-    }),
-  );
+/** conmon makes the log before the container, which has written nothing if it never began. */
+async function removeEmptyLog({logPath}: CreateContainerInput): Promise<void> {
+  const log = await stat(logPath).catch(() => undefined);
+  if (log?.isFile() === true && log.size === 0) await rm(logPath, {force: true});
+}
+
+/** Synchronous: the bundle is on tmpfs. */
+function removeMeetingPoints(bundle: string): void {
+  for (const file of Object.values(conmonFiles)) rmSync(join(bundle, file), {force: true});
 }
 
 function startTimeOf(pid: number, name: string): string {
@@ -236,22 +231,12 @@ function startTimeOf(pid: number, name: string): string {
   return startTime;
 }
 
-async function readPid(path: string): Promise<number> {
-  const text = (await readFile(path, 'utf8')).trim();
+function readPid(path: string): number {
+  const text = readFileSync(path, 'utf8').trim();
   if (!/^[1-9][0-9]{0,9}$/.test(text)) {
     throw conmonFailed(`${path} should hold a pid, and holds ${JSON.stringify(text.slice(0, 40))}`);
   }
   return Number(text);
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return true;
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return false;
-    throw error;
-  }
 }
 
 function createFailed(

@@ -34,7 +34,7 @@ export async function execStream(options: ExecStreamOptions): Promise<number> {
   options.signal.throwIfAborted();
   const streams = options.terminal ? terminalStreams(options.io) : pipeStreams(options.io);
   try {
-    const exec = await startExec({...options, ...streams});
+    const exec = startExec({...options, ...streams});
     streams.join(exec);
     return await waitForExit({exec, streams, signal: options.signal});
   } finally {

@@ -45,7 +45,7 @@ export async function execSync(options: ExecSyncOptions): Promise<ExecSyncResult
   const stderr = collectOutput(err.read, EXEC_OUTPUT_BYTES_MAX);
   try {
     const fileDescriptors = {1: out.write, 2: err.write};
-    const exec = await startExec({...options, terminal: false, fileDescriptors});
+    const exec = startExec({...options, terminal: false, fileDescriptors});
     const exitCode = await waitForExit(exec, options);
     return {exitCode, stdout: stdout.take(), stderr: stderr.take()};
   } finally {

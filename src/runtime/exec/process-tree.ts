@@ -22,7 +22,7 @@ const READS_AT_ONCE = 32;
  *
  * A process that has made itself a daemon (a session of its own, then its parent's end) has left
  * on purpose, and is not found.
- * @param runtimePid the runtime, which is alive, not reaped, and leads a session
+ * @param runtimePid the runtime, which is alive and not reaped
  * @param execPid the exec'd process, a session's leader; `undefined`: not known (yet)
  * @returns true when there was something to kill
  */
@@ -65,9 +65,8 @@ function isStillOurs(
 }
 
 /**
- * The processes below one, of a snapshot of all.
+ * The processes below one, of a snapshot of all; none when that one is not in it.
  *
- * @param rootPid leads a session, so that every session below is of its descendants' making
  * @param seen pids and sessions found in earlier snapshots; those found now are added. The
  *   children and the session of a dead process are found by it.
  */
@@ -76,6 +75,8 @@ export function descendantsOf(
   processes: readonly ProcessEntry[],
   seen: Set<number>,
 ): readonly ProcessEntry[] {
+  const root = processes.find(({pid}) => pid === rootPid);
+  if (root === undefined) return [];
   const found = new Set<ProcessEntry>();
   let sizeBefore = -1;
   while (found.size > sizeBefore) {
@@ -83,10 +84,11 @@ export function descendantsOf(
     for (const process of processes) {
       const {pid, parentPid, session} = process;
       if (pid === rootPid || found.has(process)) continue;
-      const isBelow = parentPid === rootPid || seen.has(parentPid);
-      if (!isBelow && session !== rootPid && !seen.has(session)) continue;
+      if (parentPid !== rootPid && !seen.has(parentPid) && !seen.has(session)) continue;
       found.add(process);
-      seen.add(pid).add(session); // its leader may be gone: crun's is, at once
+      seen.add(pid);
+      // Its leader may be gone: crun's is, at once. The root's own session is the daemon's too.
+      if (session !== root.session) seen.add(session);
     }
   }
   return [...found];
