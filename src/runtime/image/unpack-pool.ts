@@ -23,8 +23,8 @@ type Kind = 'layer' | 'chore';
 
 /**
  * The unpack workers of a daemon: started when there is work, one job at a time each, ended when
- * idle. A process per layer, because writing files and hashing take a thread as long as inflating
- * does: one process for all layers leaves the second core idle half of the time.
+ * idle. A process per layer, so that the bytes of one cannot be taken for another's, and a layer
+ * that has to be given up ends with its process.
  */
 export class UnpackPool {
   readonly #max: Readonly<Record<Kind, number>>;
