@@ -62,7 +62,10 @@ export function planHostActions(
   const join = !isFirst && !isDone(state, JOIN_ACTION);
   // Once a node runs, its kubelet pulls and collects images as it sees fit.
   const prepares = init || join;
-  const smoke = prepares && host.runtime === 'slipway';
+  const undo = (init && INIT_ACTION in state.actions) || (join && JOIN_ACTION in state.actions);
+  // Where kubeadm was begun the runtime has passed already, and a kubelet may run that ends every
+  // pod which the API does not know.
+  const smoke = prepares && !undo && host.runtime === 'slipway';
   const needed = [
     ...(smoke ? [images.proof] : []),
     ...(host.isControlPlane ? images.controlPlane : []),
@@ -77,7 +80,7 @@ export function planHostActions(
     smoke,
     init,
     join,
-    undo: (init && INIT_ACTION in state.actions) || (join && JOIN_ACTION in state.actions),
+    undo,
     nodeSettings: nodeSettingsDigest(host) !== recordedNodeSettings(state),
   };
 }

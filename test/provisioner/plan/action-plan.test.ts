@@ -83,6 +83,9 @@ test('a host of our own runtime proves it with the image of the proof before kub
   t.deepEqual(phases, ['images', 'images', 'images', 'smoke', 'addon-images', 'join']);
   const member = input(host, {[JOIN_ACTION]: done()});
   t.false(planHostActions(member, {images, isFirst: false}).smoke);
+  const begun = input(host, {[JOIN_ACTION]: pending});
+  const resumed = planHostActions(begun, {images, isFirst: false});
+  t.like(resumed, {join: true, undo: true, smoke: false}, 'its kubelet may run, and ends our pod');
 });
 
 test('a member does nothing more; its kubelet looks after images', t => {
