@@ -1,3 +1,4 @@
+import {removeEmptyCgroups} from '#test/runtime/empty-cgroups';
 import {mkdir, readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {killCgroup} from '#runtime/cgroup/kill';
@@ -139,6 +140,7 @@ export async function workbench({
         for (const cgroup of [container, monitor]) await removeCgroup(cgroup, signal);
       }
       await removeCgroup(cgroupAtParent(made[0]?.container, parent), signal);
+      await removeEmptyCgroups();
       await folder[Symbol.asyncDispose]();
     },
   };

@@ -1,3 +1,4 @@
+import {removeEmptyCgroups} from '#test/runtime/empty-cgroups';
 import {spawn, type ChildProcess} from 'node:child_process';
 import {once} from 'node:events';
 import {mkdir, mkdtemp, readFile, readdir, rm, rmdir, writeFile} from 'node:fs/promises';
@@ -121,6 +122,7 @@ export async function runtimeDaemon(options: RuntimeDaemonOptions): Promise<Runt
       await stop();
       await killAll(cgroupParent);
       await removeCgroups(cgroupParent);
+      await removeEmptyCgroups();
       await unmountBelow(folder);
       await rm(folder, {recursive: true, force: true});
     },
