@@ -1,7 +1,8 @@
 import {attach} from '#runtime/conmon/attach';
 import {isRunning, shell} from '#test/container';
 import {testClient} from '#test/stream-io';
-import {eventually, underRuntimes} from '#test/under-runtimes';
+import {eventually} from '#test/eventually';
+import {underRuntimes} from '#test/under-runtimes';
 import test from 'ava';
 
 const {signal} = new AbortController();

@@ -15,7 +15,8 @@ import {
   shell,
   type Workbench,
 } from '#test/container';
-import {eventually, underRuntimes} from '#test/under-runtimes';
+import {eventually} from '#test/eventually';
+import {underRuntimes} from '#test/under-runtimes';
 import test from 'ava';
 
 const {signal} = new AbortController();

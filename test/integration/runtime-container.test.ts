@@ -7,7 +7,8 @@ import {openOciRuntime} from '#runtime/oci/oci-runtime';
 import {stopContainer} from '#runtime/oci/stop';
 import {killProcess} from '#runtime/sys/processes';
 import {isRunning, joinPieces, shell, type TestContainer, type Workbench} from '#test/container';
-import {eventually, underRuntimes} from '#test/under-runtimes';
+import {eventually} from '#test/eventually';
+import {underRuntimes} from '#test/under-runtimes';
 import test from 'ava';
 
 const {signal} = new AbortController();

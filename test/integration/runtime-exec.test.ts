@@ -5,7 +5,8 @@ import {execStream} from '#runtime/exec/exec-stream';
 import {openOciRuntime} from '#runtime/oci/oci-runtime';
 import {shell, type TestContainer, type Workbench} from '#test/container';
 import {testClient} from '#test/stream-io';
-import {eventually, underRuntimes} from '#test/under-runtimes';
+import {eventually} from '#test/eventually';
+import {underRuntimes} from '#test/under-runtimes';
 import test from 'ava';
 
 const {signal} = new AbortController();

@@ -1,14 +1,12 @@
 import {readFile, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {cgroupLayout} from '#runtime/cgroup/layout';
-import {waitFor} from '#shared/wait-for';
 import {type Workbench, workbench} from '#test/container';
 import {type RuntimePrograms, runtimePrograms} from '#test/runtime-programs';
 import {temporaryFolder} from '#test/temporary-folder';
 import type {ExecutionContext, TestFn} from 'ava';
 
 const {signal} = new AbortController();
-const EVENTUALLY_MS = 10_000;
 
 type Check = (t: ExecutionContext, bench: Workbench) => Promise<void>;
 
@@ -66,13 +64,4 @@ async function acceptingCrun(crun: string, folder: string): Promise<string> {
   const script = `#!/bin/sh\nexec unshare --mount sh -c '${hidden}' crun "$@"\n`;
   await writeFile(path, script, {mode: 0o755});
   return path;
-}
-
-/** Waits until something holds; a `TimeoutError` when it does not within ten seconds. */
-export async function eventually(
-  holds: () => Promise<boolean> | boolean,
-  timeoutMs = EVENTUALLY_MS,
-): Promise<void> {
-  const probe = async (): Promise<true | undefined> => ((await holds()) ? true : undefined);
-  await waitFor(probe, {signal, timeoutMs, intervalMs: 10});
 }

@@ -1,6 +1,6 @@
 import {type FSWatcher, mkdirSync, watch} from 'node:fs';
 import {readdir, rm} from 'node:fs/promises';
-import {join} from 'node:path';
+import {basename, join} from 'node:path';
 import {messageOf} from '#shared/errors';
 import type {Log} from '../log.ts';
 import {type ContainerExit, readExitFile} from './exit-file.ts';
@@ -55,7 +55,8 @@ export function watchExits(
   mkdirSync(directory, {recursive: true, mode: 0o700});
   const notices = watchOrPoll(directory, {
     onChange: name => {
-      if (name === null) void scan();
+      // The folder's own name: it was removed, which scan reports. monitors.ts finds the ends then.
+      if (name === null || name === basename(directory)) void scan();
       else report(name).catch(() => void scan()); // scan says what is wrong
     },
     onBlind: error => {
