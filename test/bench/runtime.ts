@@ -3,6 +3,7 @@ import {mkdir, mkdtemp, readdir, rm, rmdir, writeFile} from 'node:fs/promises';
 import {homedir, tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {parseArgs} from 'node:util';
+import {messageOf} from '#shared/errors';
 import {formatTable} from '#shared/table';
 import {writeNetwork} from './runtime/cni.ts';
 import {prepareContainerd} from './runtime/containerd.ts';
@@ -75,7 +76,11 @@ try {
   await measureLists(ours, theirs, programs);
   report();
 } finally {
-  for (const peer of peers) await endAll(peer).catch((error: unknown) => console.error(error));
+  for (const peer of peers) {
+    await endAll(peer).catch((error: unknown) => {
+      say(messageOf(error));
+    });
+  }
   for (const peer of peers) await peer.stop();
   for (const peer of peers) await removeGroups(peer);
   await rm(folder, {recursive: true, force: true});

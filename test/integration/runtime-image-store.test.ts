@@ -26,7 +26,7 @@ import {
   pullInto,
 } from '#test/an-image-store';
 import {directory, file, tarOf} from '#test/tar-builder';
-import {eventually} from '#test/under-runtimes';
+import {eventually} from '#test/eventually';
 import test from 'ava';
 
 const NEVER = new AbortController().signal;

@@ -141,7 +141,7 @@ function answer(result: number): number {
 /** @throws TypeError for a name with a NUL byte or over the limits; callers have checked both */
 function put(buffer: Buffer, name: ByteString): Buffer {
   if (name.length >= NAMES_BYTES || name.includes('\0')) throw new TypeError('not a C string');
-  buffer[buffer.write(name, 0, "latin1")] = 0;
+  buffer[buffer.write(name, 0, 'latin1')] = 0;
   return buffer;
 }
 
