@@ -3,6 +3,7 @@ import {basename, join} from 'node:path';
 import {type ContainerExit, readExit} from '#runtime/conmon/exit-file';
 import {watchExits} from '#runtime/conmon/exits';
 import {watchMonitors} from '#runtime/conmon/monitors';
+import {openMonitor} from '#runtime/conmon/launch';
 import {openOciRuntime} from '#runtime/oci/oci-runtime';
 import {stopContainer} from '#runtime/oci/stop';
 import {spawnProcess} from '#runtime/process/spawn';
@@ -195,7 +196,6 @@ runtimes.each('a container whose conmon was killed ends with exit code 255', asy
     return exits.length > 0;
   });
   await loop.stopped;
-  await watch.look();
   watch.close();
   t.deepEqual(lost, [container.id]);
   t.is(exits.length, 1);
@@ -242,6 +242,28 @@ runtimes.each('containers live on when their daemon is killed', async (t, bench)
   );
   t.like(await readExit(container.persistDirectory, 0), {exitCode: 8, oomKilled: false});
   t.regex(await readFile(container.logPath, 'utf8'), /stdout F last words\n$/);
+});
+
+runtimes.once('a conmon that was not let begin creates nothing', async (t, bench) => {
+  const bundle = bench.nextBundle();
+  const create = bench.create({
+    ...shell('true'),
+    placeMonitor: () => Promise.reject(new Error('no such cgroup')),
+  });
+  await t.throwsAsync(create, {code: 'ERR_CONMON_FAILED', message: /no such cgroup/});
+  const container = await bench.create(shell('true'));
+  await bench.runtime.delete(container.id, {force: true});
+  await container.exited;
+  const monitor = openMonitor({
+    ...{conmonPath: runtimes.programs().conmon, runtime: bench.runtime, id: basename(bundle)},
+    ...{name: 'x', bundle, logPath: join(bench.logsDirectory, 'x.log'), signal},
+    ...{persistDirectory: join(bundle, 'persist'), exitsDirectory: bench.exitsDirectory},
+    ...{terminal: false, stdin: false, leaveStdinOpen: false},
+  });
+  await monitor.abandon();
+  t.is(await bench.runtime.state(basename(bundle)), undefined);
+  t.deepEqual((await readdir(bundle)).sort(), ['config.json', 'persist', 'rootfs']);
+  t.false((await readdir(bench.logsDirectory)).includes('x.log'));
 });
 
 /** A program for tests in which conmon or the runtime misbehaves. */

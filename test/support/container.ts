@@ -26,6 +26,7 @@ export interface ContainerRequest {
   /** Programs that take the place of the workbench's. */
   readonly conmonPath?: string;
   readonly runtime?: OciRuntime;
+  readonly placeMonitor?: (pid: number) => Promise<void>;
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
 }
@@ -108,9 +109,11 @@ export async function workbench({
       ...{runtime, conmonPath, signal, ...request},
       ...{id, name: id, bundle, logPath, persistDirectory, exitsDirectory},
       ...{terminal, stdin, leaveStdinOpen},
-      placeMonitor: async pid => {
-        await placeProcess(pid, monitor);
-      },
+      placeMonitor:
+        request.placeMonitor ??
+        (async pid => {
+          await placeProcess(pid, monitor);
+        }),
     });
     const log = async (): Promise<string> => await readFile(logPath, 'utf8');
     const {promise: exited} = exitOf(id);

@@ -25,7 +25,10 @@ export interface WatchMonitorsOptions {
    * and its exit code will be lost. Called once for each container.
    */
   readonly onLost: (id: string) => void;
-  /** Such a container has ended. Exit code 255 unless conmon had written another. */
+  /**
+   * Such a container has ended. Exit code 255 unless conmon had written another. Called again at
+   * each look for as long as `containers` names it: a record that failed is tried again.
+   */
   readonly onExit: (id: string, exit: ContainerExit) => void;
   /** For tests. */
   readonly isAlive?: (process: ProcessIdentity) => boolean;
@@ -46,7 +49,6 @@ export interface MonitorWatch {
 export function watchMonitors(options: WatchMonitorsOptions): MonitorWatch {
   const {containers, onLost, onExit, isAlive = isProcessAlive, now = () => new Date()} = options;
   const lost = new Set<string>();
-  const ended = new Set<string>();
   let timer: NodeJS.Timeout | undefined;
   let isClosed = false;
 
@@ -59,17 +61,16 @@ export function watchMonitors(options: WatchMonitorsOptions): MonitorWatch {
       lost.add(id);
       return;
     }
-    ended.add(id);
     const finishedAt = BigInt(now().getTime()) * 1_000_000n;
     onExit(id, exit ?? {exitCode: EXIT_CODE_UNKNOWN, finishedAt});
   };
   const look = async (): Promise<void> => {
     const present = [...containers()];
     for (const container of present) {
-      if (!ended.has(container.id) && !isClosed) await lookAt(container);
+      if (!isClosed) await lookAt(container);
     }
     const ids = new Set(present.map(({id}) => id));
-    for (const set of [lost, ended]) for (const id of set) if (!ids.has(id)) set.delete(id);
+    for (const id of lost) if (!ids.has(id)) lost.delete(id);
   };
   const schedule = (): void => {
     if (isClosed) return;

@@ -147,8 +147,9 @@ test('a killed conmon: told once, then the end of its container with an unknown 
   const alive = new Set([10, 11]);
   const lost: string[] = [];
   const exits: [string, ContainerExit][] = [];
+  let recorded = false;
   const watch = watchMonitors({
-    containers: () => [aMonitored(folder.path)],
+    containers: () => (recorded ? [] : [aMonitored(folder.path)]),
     onLost: id => lost.push(id),
     onExit: (id, exit) => exits.push([id, exit]),
     isAlive: ({pid}) => alive.has(pid),
@@ -163,8 +164,12 @@ test('a killed conmon: told once, then the end of its container with an unknown 
   t.deepEqual(exits, []);
   alive.delete(10);
   await watch.look();
-  await watch.look();
   t.deepEqual(exits, [['a', {exitCode: 255, finishedAt: 5_000_000n}]]);
+  await watch.look();
+  t.is(exits.length, 2); // it is not recorded yet
+  recorded = true;
+  await watch.look();
+  t.is(exits.length, 2);
   watch.close();
 });
 
