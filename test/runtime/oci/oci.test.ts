@@ -119,7 +119,15 @@ function aContainer(endsAt: readonly string[], options: Partial<StopContainerOpt
       isAlive: () => alive,
       ...options,
     });
-  return {stop, sent, warnings, die: () => (alive = false), record: () => { resolve(undefined); }};
+  return {
+    stop,
+    sent,
+    warnings,
+    die: () => (alive = false),
+    record: () => {
+      resolve(undefined);
+    },
+  };
 }
 
 test('a container that obeys gets one signal', async t => {
