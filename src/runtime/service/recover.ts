@@ -1,6 +1,7 @@
 import {mkdir, readdir, readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {isErrno, messageOf} from '#shared/errors';
+import {removeRemains} from '../conmon/remains.ts';
 import type {Container} from '../store/container.ts';
 import type {LoadResult} from '../store/object-store.ts';
 import type {Sandbox} from '../store/sandbox.ts';
@@ -8,6 +9,7 @@ import {isAlive} from '../sys/processes.ts';
 import {recordExit, releaseContainer} from './container-exit.ts';
 import type {Dependencies} from './dependencies.ts';
 import {inParallel} from './in-parallel.ts';
+import {removeMonitorCgroup} from './monitor-cgroup.ts';
 import {releaseSandbox, removeSandboxFolder} from './sandbox-release.ts';
 
 const BOOT_ID_FILE = '/proc/sys/kernel/random/boot_id';
@@ -187,7 +189,17 @@ async function giveBack(sandbox: Sandbox, leftOver: LeftOver, deps: Dependencies
 async function removeUnfinished(id: string, deps: Dependencies): Promise<void> {
   const container = deps.containers.get(id);
   if (!container) return;
-  await deps.runtimes.get(container.metadata.runtimeHandler).delete(id, {force: true});
+  const {metadata, directory} = container;
+  // A conmon whose daemon died before it was let begin, begins by itself: it goes first.
+  await removeRemains({
+    id,
+    bundle: deps.layout.bundle(id),
+    logPath: metadata.logPath,
+    persistDirectory: directory,
+    exitsDirectory: deps.layout.exits,
+    runtime: deps.runtimes.get(metadata.runtimeHandler),
+  });
+  await removeMonitorCgroup(metadata, deps);
   await deps.images.removeRootfs(id);
   await rm(deps.layout.bundle(id), {recursive: true, force: true});
   await deps.containers.remove(id);
