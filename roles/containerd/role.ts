@@ -1,4 +1,5 @@
 import type {Host} from '../../src/provisioner/role/cluster.ts';
+import {programResources} from '../../src/provisioner/role/program-resources.ts';
 import type {Role, RoleInput} from '../../src/provisioner/role/role.ts';
 import {type Resource, resourceId} from '../../src/provisioner/role/resource.ts';
 import {PAUSE_IMAGE} from '../../src/provisioner/role/images.ts';
@@ -20,14 +21,7 @@ export const containerdArtifactsRole: Role = {
   name: 'containerd-artifacts',
   appliesTo: isForContainerd,
   artifacts: Object.keys(PROGRAMS),
-  resources: ({artifact}) =>
-    Object.entries(PROGRAMS).map(([name, path]) => ({
-      kind: 'artifact',
-      path,
-      artifact: name,
-      mode: 0o755,
-      ...artifact(name),
-    })),
+  resources: input => programResources(PROGRAMS, input),
 };
 
 /** containerd as a unit, with its configuration; every registry mirrored by the site's. */

@@ -1,5 +1,6 @@
 import {formatYaml} from '#shared/yaml';
 import type {Cluster, Host} from '../../src/provisioner/role/cluster.ts';
+import {programResources} from '../../src/provisioner/role/program-resources.ts';
 import type {Role, RoleInput} from '../../src/provisioner/role/role.ts';
 import {runtimes} from '../../src/provisioner/role/runtimes.ts';
 import {type Resource, resourceId} from '../../src/provisioner/role/resource.ts';
@@ -15,13 +16,8 @@ export const kubernetesArtifactsRole: Role = {
   artifacts: ['kubelet', 'kubeadm', 'kubectl'],
   resources({host, artifact}) {
     const names = ['kubelet', 'kubeadm', ...(host.isControlPlane ? ['kubectl'] : [])];
-    return names.map(name => ({
-      kind: 'artifact',
-      path: `/usr/local/bin/${name}`,
-      artifact: name,
-      mode: 0o755,
-      ...artifact(name),
-    }));
+    const programs = Object.fromEntries(names.map(name => [name, `/usr/local/bin/${name}`]));
+    return programResources(programs, {artifact});
   },
 };
 

@@ -1,3 +1,4 @@
+import {programResources} from '../../src/provisioner/role/program-resources.ts';
 import type {Role} from '../../src/provisioner/role/role.ts';
 
 /** Where each program goes, by artifact name. */
@@ -14,12 +15,5 @@ const PROGRAMS: Readonly<Record<string, string>> = {
 export const ociArtifactsRole: Role = {
   name: 'oci-artifacts',
   artifacts: Object.keys(PROGRAMS),
-  resources: ({artifact}) =>
-    Object.entries(PROGRAMS).map(([name, path]) => ({
-      kind: 'artifact',
-      path,
-      artifact: name,
-      mode: 0o755,
-      ...artifact(name),
-    })),
+  resources: input => programResources(PROGRAMS, input),
 };

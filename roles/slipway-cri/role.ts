@@ -1,6 +1,7 @@
 import type {Host} from '../../src/provisioner/role/cluster.ts';
 import type {Facts} from '../../src/provisioner/role/facts.ts';
 import {PAUSE_IMAGE} from '../../src/provisioner/role/images.ts';
+import {programResources} from '../../src/provisioner/role/program-resources.ts';
 import {type Resource, resourceId} from '../../src/provisioner/role/resource.ts';
 import type {Role, RoleInput} from '../../src/provisioner/role/role.ts';
 
@@ -46,16 +47,16 @@ export const slipwayCriArtifactsRole: Role = {
   name: 'slipway-cri-artifacts',
   appliesTo: isForSlipway,
   artifacts: [...Object.keys(PROGRAMS), ...Object.keys(BUNDLE)],
-  resources: ({artifact, render}) => [
+  resources: input => [
     ...DIRECTORIES.map(path => ({kind: 'directory' as const, path, mode: 0o755})),
-    ...Object.entries({...PROGRAMS, ...BUNDLE}).map(([name, path]) => ({
-      kind: 'artifact' as const,
-      path,
-      artifact: name,
-      mode: name in PROGRAMS ? 0o755 : 0o644,
-      ...artifact(name),
-    })),
-    {kind: 'file', path: LAUNCHER, content: render('slipway-cri/slipway-cri', {}), mode: 0o755},
+    ...programResources(PROGRAMS, input),
+    ...programResources(BUNDLE, input, 0o644),
+    {
+      kind: 'file',
+      path: LAUNCHER,
+      content: input.render('slipway-cri/slipway-cri', {}),
+      mode: 0o755,
+    },
   ],
 };
 

@@ -124,8 +124,7 @@ test('a NodePort answers on every host, with or without a pod of its own', async
   }
 });
 
-// The reason in words is the runtime's: on cgroup v1 containerd sometimes hears of the end before
-// it hears of the memory, and says `Error`. That the limit kills, and nothing else, is ours.
+// On every runtime. That ours says OOMKilled is a test of its own: 35-runtime.
 test('a pod with a memory limit is killed for more, and started again', async t => {
   const kube = await kubectl;
   const exitCode = await eventually(async () => {

@@ -27,13 +27,18 @@ const PASSWORD = 'user:$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hj
 /** Fetches Debian's docker-registry with apt. */
 export async function debianRegistry(): Promise<RegistryPackage> {
   const unpacked = await temporaryFolder();
-  await mustRun(['apt-get', 'download', 'docker-registry'], unpacked.path);
-  await mustRun(['sh', '-c', 'dpkg-deb --extract docker-registry_*.deb root'], unpacked.path);
-  const program = join(unpacked.path, 'root/usr/bin/docker-registry');
+  const program = await unpackRegistry(unpacked.path);
   return {
     start: async (options = {}) => start(program, options),
     [Symbol.asyncDispose]: async () => unpacked[Symbol.asyncDispose](),
   };
+}
+
+/** The same into a folder of one's own; the program's path. */
+export async function unpackRegistry(folder: string): Promise<string> {
+  await mustRun(['apt-get', 'download', 'docker-registry'], folder);
+  await mustRun(['sh', '-c', 'dpkg-deb --extract docker-registry_*.deb root'], folder);
+  return join(folder, 'root/usr/bin/docker-registry');
 }
 
 async function start(

@@ -1,3 +1,4 @@
+import {mapLimited} from '#shared/map-limited';
 import {mediaTypes} from '#shared/oci/manifest';
 import {manifestName, parseReference} from '#shared/oci/reference';
 import {type Credentials} from '#shared/oci/registry-login';
@@ -98,21 +99,4 @@ async function push(
   }
   const document = {text: manifest, mediaType: mediaTypes.manifest};
   await client.putManifest({repository, name}, document, signal);
-}
-
-/** Like Promise.all over `map`, with at most so many at the same time; the first failure ends it. */
-async function mapLimited<T, R>(
-  items: readonly T[],
-  atOnceMax: number,
-  map: (item: T) => Promise<R>,
-): Promise<readonly R[]> {
-  const results: R[] = [];
-  const waiting = [...items.entries()];
-  const work = async () => {
-    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-      results[next[0]] = await map(next[1]);
-    }
-  };
-  await Promise.all(Array.from({length: Math.min(atOnceMax, items.length)}, work));
-  return results;
 }

@@ -1,11 +1,11 @@
 import {randomBytes} from 'node:crypto';
 import {CodedError, messageOf} from '#shared/errors';
+import {mapLimited} from '#shared/map-limited';
 import type {KubernetesApi, PodName} from '#shared/kube/kubernetes-api';
 import {namespaceKind, podKind} from '#shared/kube/object';
 import type {PodObject, ServiceObject} from '#shared/kube/object';
 import {waitFor} from '#shared/wait-for';
 import type {Cluster, Host} from '../role/cluster.ts';
-import {mapLimited} from './map-limited.ts';
 import {
   PROOF_CONTAINER,
   PROOF_LABEL,

@@ -6,11 +6,14 @@ export interface TarHeader {
   readonly path: ByteString;
   /** The type flag; NUL reads as `0`. */
   readonly type: string;
+  /** Permission bits, with set-user-id, set-group-id and sticky. */
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
+  /** Number of content bytes that follow. */
   readonly sizeBytes: number;
   readonly modified: NodeTime;
+  /** Target of a link. */
   readonly linkPath: ByteString;
   readonly deviceMajor: number;
   readonly deviceMinor: number;

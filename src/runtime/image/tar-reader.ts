@@ -1,4 +1,4 @@
-import type {ByteString, NodeTime} from '../sys/tree.ts';
+import type {ByteString} from '../sys/tree.ts';
 import {layerInvalid} from './layer-invalid.ts';
 import {type ExtendedAttribute, type PaxRecords, parsePaxRecords} from './pax-records.ts';
 import {BLOCK_BYTES, parseTarHeader, type TarHeader} from './tar-header.ts';
@@ -6,20 +6,9 @@ import {BLOCK_BYTES, parseTarHeader, type TarHeader} from './tar-header.ts';
 export type TarEntryKind =
   'file' | 'hard-link' | 'symlink' | 'character-device' | 'block-device' | 'directory' | 'fifo';
 
-export interface TarEntry {
+/** A header with what extended headers say of it; `sizeBytes` is 0 for all but files. */
+export interface TarEntry extends Omit<TarHeader, 'type'> {
   readonly kind: TarEntryKind;
-  readonly path: ByteString;
-  /** Permission bits, with set-user-id, set-group-id and sticky. */
-  readonly mode: number;
-  readonly uid: number;
-  readonly gid: number;
-  /** Number of content bytes that follow; 0 for all but files. */
-  readonly sizeBytes: number;
-  readonly modified: NodeTime;
-  /** Target of a link. */
-  readonly linkPath: ByteString;
-  readonly deviceMajor: number;
-  readonly deviceMinor: number;
   readonly attributes: readonly ExtendedAttribute[];
 }
 

@@ -4,10 +4,16 @@ import {cgroupPathFor} from '../cgroup/paths.ts';
 import type {ImageSpec} from '../cri/gen/cri-v1_pb.ts';
 import type {StoredImage} from '../image/image-store.ts';
 import {containerSpec} from '../spec/container-spec.ts';
-import type {ContainerNamespaces, PreparedDevice, PreparedMount} from '../spec/input.ts';
+import type {
+  ContainerNamespaces,
+  ContainerResources,
+  PreparedDevice,
+  PreparedMount,
+} from '../spec/input.ts';
 import type {OciDevice, OciSpec} from '../spec/oci-spec.ts';
+import {noResources} from '../spec/resources.ts';
 import {stopSignal} from '../spec/stop-signal.ts';
-import type {ContainerMetadata, ContainerResources} from '../store/container.ts';
+import type {ContainerMetadata} from '../store/container.ts';
 import type {Sandbox} from '../store/sandbox.ts';
 import {statusMounts} from './container-mounts.ts';
 import {pidNamespace} from './container-namespaces.ts';
@@ -185,16 +191,3 @@ function plainResources(asked: ContainerResources | undefined): ContainerResourc
     memorySwapLimitInBytes,
   };
 }
-
-const noResources: ContainerResources = {
-  cpuPeriod: 0n,
-  cpuQuota: 0n,
-  cpuShares: 0n,
-  memoryLimitInBytes: 0n,
-  oomScoreAdj: 0n,
-  cpusetCpus: '',
-  cpusetMems: '',
-  hugepageLimits: [],
-  unified: {},
-  memorySwapLimitInBytes: 0n,
-};

@@ -1,6 +1,7 @@
 import {mkdir, readdir, readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {isErrno, messageOf} from '#shared/errors';
+import {mapLimited} from '#shared/map-limited';
 import {removeRemains} from '../conmon/remains.ts';
 import type {Container} from '../store/container.ts';
 import type {LoadResult} from '../store/object-store.ts';
@@ -8,7 +9,6 @@ import type {Sandbox} from '../store/sandbox.ts';
 import {isAlive} from '../sys/processes.ts';
 import {recordExit, releaseContainer} from './container-exit.ts';
 import type {Dependencies} from './dependencies.ts';
-import {inParallel} from './in-parallel.ts';
 import {removeMonitorCgroup} from './monitor-cgroup.ts';
 import {releaseSandbox, removeSandboxFolder} from './sandbox-release.ts';
 
@@ -43,7 +43,7 @@ export async function recover(deps: Dependencies): Promise<Recovered> {
     // Shown as stopped until all of it is given back: then a kubelet can ask again what failed.
     await sandboxes.get(id)?.update(status => ({...status, state: 'stopped'}));
   }
-  await inParallel(RECOVERIES_AT_ONCE, containers.list(), container =>
+  await mapLimited(containers.list(), RECOVERIES_AT_ONCE, container =>
     settleContainer(container, rebooted, deps),
   );
   const mounted = await mountPoints();
@@ -135,17 +135,17 @@ interface Stranger {
 
 async function cleanUp(leftOver: LeftOver, deps: Dependencies): Promise<void> {
   const {containers, sandboxes} = deps;
-  await inParallel(RECOVERIES_AT_ONCE, leftOver.containers, id =>
+  await mapLimited(leftOver.containers, RECOVERIES_AT_ONCE, id =>
     attempt(deps, 'unfinished container', id, () => removeUnfinished(id, deps)),
   );
   const ended = containers.list().filter(({status}) => status.state === 'exited');
-  await inParallel(RECOVERIES_AT_ONCE, ended, container =>
+  await mapLimited(ended, RECOVERIES_AT_ONCE, container =>
     attempt(deps, 'ended container', container.id, () => releaseContainer(container, deps)),
   );
   const owing = sandboxes
     .list()
     .filter(({status}) => status.state === 'stopped' && !status.networkReleased);
-  await inParallel(RECOVERIES_AT_ONCE, owing, sandbox =>
+  await mapLimited(owing, RECOVERIES_AT_ONCE, sandbox =>
     attempt(deps, 'network of a stopped sandbox', sandbox.id, () =>
       deps.queues.of(sandbox.id).run({
         name: 'release the sandbox',
@@ -154,7 +154,7 @@ async function cleanUp(leftOver: LeftOver, deps: Dependencies): Promise<void> {
       }),
     ),
   );
-  await inParallel(RECOVERIES_AT_ONCE, leftOver.strangers, ({what, id, remove}) =>
+  await mapLimited(leftOver.strangers, RECOVERIES_AT_ONCE, ({what, id, remove}) =>
     attempt(deps, what, id, remove),
   );
 }

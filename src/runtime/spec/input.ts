@@ -148,6 +148,7 @@ export interface ContainerConfig {
     | undefined;
 }
 
+/** CRI `LinuxContainerResources`; zero and empty mean "not set". */
 export interface ContainerResources {
   readonly cpuPeriod: bigint;
   readonly cpuQuota: bigint;

@@ -3,6 +3,20 @@ import type {RuntimeErrorCode} from '../errors.ts';
 import type {ContainerResources, HostAbilities} from './input.ts';
 import type {OciResources} from './oci-spec.ts';
 
+/** Nothing is limited. */
+export const noResources: ContainerResources = {
+  cpuPeriod: 0n,
+  cpuQuota: 0n,
+  cpuShares: 0n,
+  memoryLimitInBytes: 0n,
+  oomScoreAdj: 0n,
+  cpusetCpus: '',
+  cpusetMems: '',
+  hugepageLimits: [],
+  unified: {},
+  memorySwapLimitInBytes: 0n,
+};
+
 type ResourceAbilities = Pick<HostAbilities, 'cgroupVersion' | 'controllers' | 'swapAccounting'>;
 
 /**

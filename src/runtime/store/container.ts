@@ -1,4 +1,5 @@
 import type {MountPropagation, Signal} from '../cri/gen/cri-v1_pb.ts';
+import type {ContainerResources} from '../spec/input.ts';
 import type {Identity, ObjectStore, StoredObject} from './object-store.ts';
 import type {ProcessIdentity} from './sandbox.ts';
 
@@ -63,20 +64,6 @@ export interface ContainerMount {
   readonly recursiveReadOnly: boolean;
   readonly selinuxRelabel: boolean;
   readonly propagation: MountPropagation;
-}
-
-/** CRI `LinuxContainerResources`; zero and empty mean "not set". */
-export interface ContainerResources {
-  readonly cpuPeriod: bigint;
-  readonly cpuQuota: bigint;
-  readonly cpuShares: bigint;
-  readonly memoryLimitInBytes: bigint;
-  readonly oomScoreAdj: bigint;
-  readonly cpusetCpus: string;
-  readonly cpusetMems: string;
-  readonly hugepageLimits: readonly {readonly pageSize: string; readonly limit: bigint}[];
-  readonly unified: Readonly<Record<string, string>>;
-  readonly memorySwapLimitInBytes: bigint;
 }
 
 export interface ContainerStatus {

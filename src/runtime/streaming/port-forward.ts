@@ -108,12 +108,11 @@ async function forward(
 async function join(data: SpdyStream, socket: Duplex, signal: AbortSignal): Promise<void> {
   try {
     const down = pipeline(socket, data, {signal, end: false});
-    const up = pipeline(data, socket, {signal}).catch(() => undefined);
+    pipeline(data, socket, {signal}).catch(() => undefined);
     // What the pod has said is all when it closes; a client may keep its half open for ever.
     await down;
     data.end();
     socket.end();
-    await Promise.race([up, down]);
   } finally {
     socket.destroy();
   }

@@ -5,8 +5,8 @@ import {join} from 'node:path';
 import {imageCatalogue} from '#artifacts/images/image-catalogue';
 import {pushImages} from '#artifacts/images/push';
 import {type ArtifactStore, openArtifactStore} from '#artifacts/store';
-import {run} from '#shared/local-process';
 import {waitFor} from '#shared/wait-for';
+import {unpackRegistry} from '#test/debian-registry';
 import {runtimePrograms} from '#test/runtime-programs';
 import {preparePullImage, pushPullImage} from './pull-image.ts';
 
@@ -39,7 +39,7 @@ export async function preparePrograms(
 ): Promise<PeerPrograms> {
   const store = await openArtifactStore({source: 'packages', signal});
   const {runc, conmon, cniBinDirectory} = await runtimePrograms(folder, signal);
-  const registryCommand = await prepareRegistry(folder, signal);
+  const registryCommand = await prepareRegistry(folder);
   const pullBytes = await fillRegistry({store, cacheFolder, registryCommand}, signal);
   const named = (reference: string) => `${REGISTRY_HOST}/${reference.replace(/^[^/]+\//, '')}`;
   return {
@@ -58,24 +58,18 @@ export async function preparePrograms(
   };
 }
 
-async function prepareRegistry(folder: string, signal: AbortSignal): Promise<readonly string[]> {
-  const package_ = join(folder, 'registry');
-  await mkdir(package_, {recursive: true});
-  for (const argv of [
-    ['apt-get', 'download', 'docker-registry'],
-    ['sh', '-c', 'dpkg-deb --extract docker-registry_*.deb root'],
-  ]) {
-    const {exitCode, stderr} = await run(argv, {signal, cwd: package_});
-    if (exitCode !== 0) throw new Error(`${argv.join(' ')}: ${stderr}`);
-  }
-  const file = join(package_, 'registry.yml');
+async function prepareRegistry(folder: string): Promise<readonly string[]> {
+  const home = join(folder, 'registry');
+  await mkdir(home, {recursive: true});
+  const program = await unpackRegistry(home);
+  const file = join(home, 'registry.yml');
   const text = `version: 0.1
 log: {level: error, accesslog: {disabled: true}}
-storage: {filesystem: {rootdirectory: ${join(package_, 'data')}}}
+storage: {filesystem: {rootdirectory: ${join(home, 'data')}}}
 http: {addr: ${REGISTRY_HOST}}
 `;
   await writeFile(file, text);
-  return [join(package_, 'root/usr/bin/docker-registry'), 'serve', file];
+  return [program, 'serve', file];
 }
 
 async function fillRegistry(

@@ -4,7 +4,6 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
 import {judgeDaemonSets, judgeDeployments, judgeNodes} from '#provisioner/proof/cluster-state';
-import {mapLimited} from '#provisioner/proof/map-limited';
 import {judgePods, targetsOf} from '#provisioner/proof/proof-pods';
 import {formatProof, mergeNodeProofs, requireProven} from '#provisioner/proof/proof-result';
 import {
@@ -142,29 +141,6 @@ test('a table with a failure shows it and says it in words', t => {
   t.regex(formatProof(result), /h1 +FAILED/);
   t.regex(formatProof(result), /failed: h1 ready: no kubelet/);
   t.throws(() => requireProven(result), {code: 'ERR_PROOF_FAILED'});
-});
-
-test('mapLimited() keeps the order and the limit', async t => {
-  let [running, most] = [0, 0];
-  const doubled = await mapLimited([1, 2, 3, 4, 5], 2, async number => {
-    most = Math.max(most, ++running);
-    await Promise.resolve();
-    running -= 1;
-    return number * 2;
-  });
-  t.deepEqual(doubled, [2, 4, 6, 8, 10]);
-  t.is(most, 2);
-});
-
-test('mapLimited() begins nothing after a failure and waits for what runs', async t => {
-  const begun: number[] = [];
-  const mapping = mapLimited([1, 2, 3, 4], 1, async number => {
-    begun.push(number);
-    await Promise.resolve();
-    if (number === 2) throw new Error('two');
-  });
-  await t.throwsAsync(mapping, {message: 'two'});
-  t.deepEqual(begun, [1, 2]);
 });
 
 /** Runs a script of busybox's words in /bin/sh, with our own wget and with time that flies. */

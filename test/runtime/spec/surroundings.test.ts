@@ -8,7 +8,7 @@ import {
   propagationProblem,
   type MountsRequest,
 } from '#runtime/spec/mounts';
-import {containerResources, resourcesForUpdate} from '#runtime/spec/resources';
+import {containerResources, noResources, resourcesForUpdate} from '#runtime/spec/resources';
 import {sandboxSysctls} from '#runtime/spec/sysctls';
 
 function aMount(containerPath: string, changes: Partial<PreparedMount> = {}): PreparedMount {
@@ -166,21 +166,10 @@ test('devices: all refused but the listed; privileged gets the host’s, the req
   }
 });
 
-function limits(changes: Partial<ContainerResources> = {}): ContainerResources {
-  return {
-    cpuPeriod: 0n,
-    cpuQuota: 0n,
-    cpuShares: 0n,
-    memoryLimitInBytes: 0n,
-    oomScoreAdj: 0n,
-    cpusetCpus: '',
-    cpusetMems: '',
-    hugepageLimits: [],
-    unified: {},
-    memorySwapLimitInBytes: 0n,
-    ...changes,
-  };
-}
+const limits = (changes: Partial<ContainerResources> = {}): ContainerResources => ({
+  ...noResources,
+  ...changes,
+});
 
 test('zero and empty limits are not set; the configuration’s pids limit is', t => {
   const resources = (wanted: ContainerResources | undefined, pidsLimit: number) =>
