@@ -172,7 +172,9 @@ test('a host port leads to the pod, and is gone with it', async t => {
   const portMappings = [{protocol: Protocol.TCP, containerPort: 8080, hostPort: 18080}];
   const pod = await aPod(daemon(), {network, portMappings});
   await pod.run(shell('while true; do echo hello | nc -l -p 8080; done'));
-  await eventually(async () => (await readPort(18080)) === 'hello\n');
+  // The shell has yet to listen, and does not between two answers.
+  const answer = () => readPort(18080).catch(() => undefined);
+  await eventually(async () => (await answer()) === 'hello\n');
   await pod.remove();
   await t.throwsAsync(readPort(18080));
 });

@@ -26,7 +26,6 @@ export async function removePodSandbox(
       interruptible: false,
       run: () => removeNow(sandbox, deps),
     });
-    deps.queues.forget(sandbox.id);
     return sandbox.id;
   });
   return {};

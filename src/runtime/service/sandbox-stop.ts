@@ -30,8 +30,8 @@ export async function stopSandbox(
   signal: AbortSignal,
   deps: Dependencies,
 ): Promise<void> {
-  const queue = deps.queues.of(sandbox.id);
   await deps.work.join(`stop ${sandbox.id}`, signal, async () => {
+    const queue = deps.queues.of(sandbox.id);
     queue.interrupt(beingStopped(sandbox.id));
     await queue.run({
       name: 'stop sandbox',

@@ -31,7 +31,13 @@ interface Item {
  */
 export class PodQueue {
   readonly #waiting: Item[] = [];
+  readonly #onIdle: () => void;
   #running: Item | undefined;
+
+  /** @param onIdle called whenever nothing runs or waits any more */
+  constructor(onIdle: () => void = () => undefined) {
+    this.#onIdle = onIdle;
+  }
 
   /** Resolves or rejects as the work does. @throws CodedError `ERR_QUEUE_FULL` */
   async run<T>(work: QueuedWork<T>): Promise<T> {
@@ -78,7 +84,10 @@ export class PodQueue {
   #next(): void {
     if (this.#running) return;
     const item = this.#waiting.shift();
-    if (!item) return;
+    if (!item) {
+      this.#onIdle();
+      return;
+    }
     this.#running = item;
     void item.begin().finally(() => {
       this.#running = undefined;
@@ -87,20 +96,15 @@ export class PodQueue {
   }
 }
 
-/** The queues of all pods; a queue exists while somebody needs it. */
+/** The queues of all pods; a queue is there while it has work. Use it at once, do not keep it. */
 export class PodQueues {
   readonly #bySandbox = new Map<string, PodQueue>();
 
   of(sandboxId: string): PodQueue {
     const existing = this.#bySandbox.get(sandboxId);
     if (existing) return existing;
-    const queue = new PodQueue();
+    const queue = new PodQueue(() => this.#bySandbox.delete(sandboxId));
     this.#bySandbox.set(sandboxId, queue);
     return queue;
-  }
-
-  /** After a sandbox was removed: an idle queue holds nothing worth keeping. */
-  forget(sandboxId: string): void {
-    if (this.#bySandbox.get(sandboxId)?.idle) this.#bySandbox.delete(sandboxId);
   }
 }

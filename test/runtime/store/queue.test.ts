@@ -86,17 +86,15 @@ test('a queue has an end', async t => {
   await Promise.all(all);
 });
 
-test('a queue that is busy is not forgotten', async t => {
+test('a queue is kept while it is busy, and no longer', async t => {
   const queues = new PodQueues();
   const gate = Promise.withResolvers<undefined>();
   const work = queues.of('a').run({name: 'a', interruptible: false, run: () => gate.promise});
   const queue = queues.of('a');
-  queues.forget('a');
   t.is(queues.of('a'), queue);
   gate.resolve(undefined);
   await work;
   await turn();
-  queues.forget('a');
   t.not(queues.of('a'), queue);
 });
 
