@@ -8,7 +8,8 @@ const door = (name, folder) =>
     {path: '^(src|roles)/', pathNot: `^${folder}`},
     {path: `^node_modules/${name}/`},
   );
-const pure = '^(roles/|src/(provisioner/(config|role|plan)|runtime/spec)/)';
+const pure =
+  '^(roles/|src/(provisioner/(config|role|plan)|runtime/spec|certificates/(apis|policies|x509|keystores|manifests))/)';
 
 export default {
   forbidden: [
@@ -77,11 +78,11 @@ export default {
     rule(
       'reachable-or-dead',
       'No program reaches this module.',
-      {path: '^src/(cli|runtime/(main|build|image/unpack-worker|cri/api/generate))[.]ts$'},
+      {path: '^src/(cli|runtime/(main|build|image/unpack-worker|cri/api/generate)|certificates/(main|build))[.]ts$'},
       {
         path: '^(src|roles)/',
         reachable: false,
-        pathNot: '^src/(cli|runtime/(main|build|image/unpack-worker|cri/api/generate))[.]ts$',
+        pathNot: '^src/(cli|runtime/(main|build|image/unpack-worker|cri/api/generate)|certificates/(main|build))[.]ts$',
       },
     ),
     rule(
@@ -98,6 +99,10 @@ export default {
     door('@kubernetes', 'src/shared/kube/'),
     door('@grpc', 'src/runtime/cri/'),
     door('koffi', 'src/runtime/(sys|process)/'),
+    door('undici', 'src/certificates/kube/'),
+    door('@peculiar', 'src/certificates/(x509|keystores)/'),
+    door('asn1js', 'src/certificates/(x509|keystores)/'),
+    door('croner', 'src/certificates/policies/'),
     door('smol-toml', 'src/shared/toml[.]ts'),
   ],
   options: {
