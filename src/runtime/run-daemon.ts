@@ -6,9 +6,9 @@ import type {RuntimeConfig} from './config/runtime-config.ts';
 import type {CallRecord} from './cri/instrument.ts';
 import {refuseSecond} from './cri/listen.ts';
 import type {CommandErrorCode} from './errors.ts';
-import {createLog, type Log} from './log.ts';
+import {createLog, type Log} from '#shared/log';
 import {createMetrics, type StateCounts} from './metrics/metrics.ts';
-import {processFamilies} from './metrics/process-metrics.ts';
+import {processFamilies} from '#shared/metrics/process-metrics';
 import {serveMetrics} from './metrics/serve.ts';
 import {VERSION} from './version.ts';
 

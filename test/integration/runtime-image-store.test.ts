@@ -15,7 +15,7 @@ import {PassThrough, Readable} from 'node:stream';
 import {zstdCompressSync, gzipSync} from 'node:zlib';
 import {openImageStore} from '#runtime/image/open-image-store';
 import {unmountOverlay} from '#runtime/image/overlay';
-import {createLog} from '#runtime/log';
+import {createLog} from '#shared/log';
 import {
   aLayer,
   anImageStore,

@@ -2,7 +2,7 @@ import {once} from 'node:events';
 import {chmod, mkdir, readdir, rm, writeFile} from 'node:fs/promises';
 import {createServer} from 'node:net';
 import {join} from 'node:path';
-import {createLog} from '#runtime/log';
+import {createLog} from '#shared/log';
 import {openPodNetwork, type PodNetworkIdentity} from '#runtime/network/pod-network';
 import {pinNamespaces, unpinNamespaces, withNetworkNamespace} from '#runtime/sys/namespace';
 import {connectTcpInNamespace} from '#runtime/sys/socket';

@@ -4,7 +4,7 @@ import {buffer} from 'node:stream/consumers';
 import {type TarEntry, tarStream} from '#artifacts/images/tar';
 import {openImageStore} from '#runtime/image/open-image-store';
 import {openImagePuller} from '#runtime/image/pull';
-import {createLog} from '#runtime/log';
+import {createLog} from '#shared/log';
 import {run} from '#shared/local-process';
 import {digestOfBytes} from '#shared/oci/digest';
 import {RegistryClient} from '#shared/oci/registry-client';

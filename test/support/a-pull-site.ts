@@ -1,7 +1,7 @@
 import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {openImagePuller, type PullerConfig} from '#runtime/image/pull';
-import {createLog} from '#runtime/log';
+import {createLog} from '#shared/log';
 import {RegistryClient} from '#shared/oci/registry-client';
 import {Secret} from '#shared/secret';
 import {imageStoreDouble} from '#test/image-store-double';

@@ -8,7 +8,7 @@ import type {ImageStore, LayerDescriptor, OpenLayer, StoredImage} from '#runtime
 import {layerIdsOf} from '#runtime/image/layer-id';
 import {openImageStore} from '#runtime/image/open-image-store';
 import {unmountOverlay} from '#runtime/image/overlay';
-import {createLog} from '#runtime/log';
+import {createLog} from '#shared/log';
 import {type Digest, digestOfBytes} from '#shared/oci/digest';
 
 export interface LayerBytes {

@@ -8,7 +8,7 @@ import type {
 } from '#runtime/cri/handlers';
 import {createInstrument, type CallRecord} from '#runtime/cri/instrument';
 import {startCriServer} from '#runtime/cri/server';
-import {createLog} from '#runtime/log';
+import {createLog} from '#shared/log';
 import {someImageHandlers, someRuntimeHandlers} from './cri-handlers.ts';
 import {temporaryFolder} from './temporary-folder.ts';
 

@@ -2,7 +2,7 @@ import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {openImagePuller} from '#runtime/image/pull';
 import type {ImageStore} from '#runtime/image/image-store';
-import {createLog} from '#runtime/log';
+import {createLog} from '#shared/log';
 import {mediaTypes} from '#shared/oci/manifest';
 import {RegistryClient} from '#shared/oci/registry-client';
 import {type AnImage, anImage, anIndex, pushImage} from '#test/an-image';

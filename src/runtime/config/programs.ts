@@ -2,7 +2,7 @@ import {accessSync, constants} from 'node:fs';
 import {basename, join} from 'node:path';
 import {CodedError} from '#shared/errors';
 import type {CommandErrorCode} from '../errors.ts';
-import type {Log} from '../log.ts';
+import type {Log} from '#shared/log';
 import type {RuntimeConfig} from './runtime-config.ts';
 import {runtimeSchema} from './runtime-schema.ts';
 

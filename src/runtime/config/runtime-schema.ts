@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import {LOG_LEVELS} from '../log.ts';
+import {LOG_LEVELS} from '#shared/log';
 
 /** A schema's message begins with "expected", so that "found …" can follow. */
 const absolutePath = matching(/^\/(?:[^\0]*[^/\0])?$/, 'an absolute path');

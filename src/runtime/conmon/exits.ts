@@ -2,7 +2,7 @@ import {type FSWatcher, mkdirSync, watch} from 'node:fs';
 import {readdir, rm} from 'node:fs/promises';
 import {basename, join} from 'node:path';
 import {messageOf} from '#shared/errors';
-import type {Log} from '../log.ts';
+import type {Log} from '#shared/log';
 import {type ContainerExit, readExitFile} from './exit-file.ts';
 
 /** How often the folder is read where the kernel gives no notice (inotify's limits are reached). */

@@ -1,7 +1,7 @@
 import {status, type StatusObject} from '@grpc/grpc-js';
 import {CodedError, isCoded, isErrno, messageOf} from '#shared/errors';
 import {runtimeErrors, type GrpcStatus, type RuntimeErrorCode} from '../errors.ts';
-import type {Log} from '../log.ts';
+import type {Log} from '#shared/log';
 
 /** What the border of the service tells the world about each call. */
 export interface Instrument {

@@ -3,7 +3,7 @@ import {mkdir, readdir, readFile, realpath, rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {CodedError} from '#shared/errors';
 import type {RuntimeErrorCode} from '../errors.ts';
-import type {Log} from '../log.ts';
+import type {Log} from '#shared/log';
 import {flock} from '../sys/files.ts';
 import {Durability} from './durability.ts';
 import {ImageIndex} from './image-index.ts';

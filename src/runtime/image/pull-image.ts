@@ -3,7 +3,7 @@ import type {Descriptor, ImageIndex, ImageManifest} from '#shared/oci/manifest';
 import {chooseManifest, type Platform} from '#shared/oci/platform';
 import {formatReference, type ImageReference, manifestName} from '#shared/oci/reference';
 import type {FetchedManifest, RegistryClient} from '#shared/oci/registry-client';
-import type {Log} from '../log.ts';
+import type {Log} from '#shared/log';
 import {checkManifest, imageInvalid} from './image-manifest.ts';
 import type {ImageNames, ImageStore, OpenLayer, StoredImage} from './image-store.ts';
 import {stageLayers} from './stage-layers.ts';

@@ -3,7 +3,7 @@ import {rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {type Platform, platformOf} from '#shared/oci/platform';
 import {formatReference, type ImageReference} from '#shared/oci/reference';
-import type {Log} from '../log.ts';
+import type {Log} from '#shared/log';
 import {importImages} from './archive/import-images.ts';
 import type {ArchiveSource} from './archive/spool-archive.ts';
 import {fileCredentials, readAuthFile} from './auth/auth-file.ts';

@@ -1,6 +1,6 @@
 import type {Digest} from '#shared/oci/digest';
 import type {Platform} from '#shared/oci/platform';
-import type {Log} from '../log.ts';
+import type {Log} from '#shared/log';
 import {parseImageConfig} from './image-config.ts';
 import {imageInvalid} from './image-manifest.ts';
 import type {ImagePull, OpenLayer} from './image-store.ts';

@@ -2,7 +2,7 @@ import {randomBytes} from 'node:crypto';
 import {closeSync, readdirSync, renameSync} from 'node:fs';
 import {join} from 'node:path';
 import {isErrno, messageOf} from '#shared/errors';
-import type {Log} from '../log.ts';
+import type {Log} from '#shared/log';
 import {openDirectory} from '../sys/files.ts';
 import {removeSmallTreeAt} from './remove-tree.ts';
 import type {UnpackPool} from './unpack-pool.ts';

@@ -1,5 +1,6 @@
 import type {CallRecord} from '../cri/instrument.ts';
-import {formatFamily, type MetricFamily, type MetricSample} from './text-format.ts';
+import {createHistogram, type Histogram} from '#shared/metrics/histogram';
+import {formatFamily, type MetricFamily} from '#shared/metrics/text-format';
 
 /** How many there are by state, e.g. `{running: 3, exited: 1}`. */
 export type StateCounts = Readonly<Record<string, number>>;
@@ -22,20 +23,13 @@ export interface Metrics {
 /** Upper bounds in seconds: from a list that is cached to a pull. */
 const BUCKETS_SECONDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
-interface Operation {
-  count: number;
-  seconds: number;
-  /** Calls per bucket, not yet added up; slower ones are in `count` only. */
-  readonly buckets: number[];
-}
-
 /** The daemon's figures: calls by RPC and status, pods and containers by state, the process. */
 export function createMetrics({
   processFamilies,
 }: {
   readonly processFamilies: () => readonly MetricFamily[];
 }): Metrics {
-  const operations = new Map<string, Operation>();
+  const operations = new Map<string, Histogram>();
   const failures = new Map<
     string,
     {readonly method: string; readonly status: string; count: number}
@@ -43,12 +37,9 @@ export function createMetrics({
   let gauges: Gauges | undefined;
   return {
     record: ({method, status, seconds}) => {
-      const operation = operations.get(method) ?? {count: 0, seconds: 0, buckets: []};
+      const operation = operations.get(method) ?? createHistogram(BUCKETS_SECONDS);
       operations.set(method, operation);
-      operation.count++;
-      operation.seconds += seconds;
-      const bucket = BUCKETS_SECONDS.findIndex(bound => seconds <= bound);
-      if (bucket >= 0) operation.buckets[bucket] = (operation.buckets[bucket] ?? 0) + 1;
+      operation.record(seconds);
       if (status === 'OK') return;
       const failure = failures.get(`${method} ${status}`) ?? {method, status, count: 0};
       failures.set(`${method} ${status}`, failure);
@@ -74,25 +65,12 @@ export function createMetrics({
   };
 }
 
-function operationSeconds(operations: ReadonlyMap<string, Operation>): MetricFamily {
-  const samples = [...operations].flatMap(([operation, {count, seconds, buckets}]) => {
-    let sum = 0;
-    const bounded = BUCKETS_SECONDS.map((bound, index): MetricSample => {
-      sum += buckets[index] ?? 0;
-      return {suffix: '_bucket', labels: {operation, le: String(bound)}, value: sum};
-    });
-    return [
-      ...bounded,
-      {suffix: '_bucket', labels: {operation, le: '+Inf'}, value: count},
-      {suffix: '_sum', labels: {operation}, value: seconds},
-      {suffix: '_count', labels: {operation}, value: count},
-    ];
-  });
+function operationSeconds(operations: ReadonlyMap<string, Histogram>): MetricFamily {
   return {
     name: 'slipway_cri_operation_duration_seconds',
     help: 'Time that calls took, by RPC; a pull is PullImage.',
     type: 'histogram',
-    samples,
+    samples: [...operations].flatMap(([operation, seconds]) => seconds.samples({operation})),
   };
 }
 

@@ -2,7 +2,7 @@ import {type FSWatcher, watch} from 'node:fs';
 import {mkdir, readdir, readFile, stat} from 'node:fs/promises';
 import {extname, join} from 'node:path';
 import {messageOf} from '#shared/errors';
-import type {Log} from '../log.ts';
+import type {Log} from '#shared/log';
 import {type NetworkConfiguration, parseNetworkConfiguration} from './configuration.ts';
 
 const EXTENSIONS = ['.conflist', '.conf', '.json'];

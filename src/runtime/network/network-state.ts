@@ -1,5 +1,5 @@
 import {messageOf} from '#shared/errors';
-import type {Log} from '../log.ts';
+import type {Log} from '#shared/log';
 import {checkStatus, STATUS_AND_GC} from './chain.ts';
 import {findConfiguration, watchConfigurations} from './configuration-directory.ts';
 import {isAtLeast, type NetworkConfiguration} from './configuration.ts';

@@ -1,6 +1,6 @@
 import {CodedError, messageOf} from '#shared/errors';
 import type {RuntimeErrorCode} from '../errors.ts';
-import type {Log} from '../log.ts';
+import type {Log} from '#shared/log';
 import {isPinned} from '../sys/namespace.ts';
 import {type AttachmentCache, openAttachmentCache} from './attachment-cache.ts';
 import {

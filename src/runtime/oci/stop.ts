@@ -1,6 +1,6 @@
 import {setTimeout as sleep} from 'node:timers/promises';
 import {messageOf} from '#shared/errors';
-import type {Log} from '../log.ts';
+import type {Log} from '#shared/log';
 import {isAlive as isProcessAlive, killProcess, type ProcessIdentity} from '../sys/processes.ts';
 import type {OciRuntime} from './oci-runtime.ts';
 

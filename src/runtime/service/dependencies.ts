@@ -2,7 +2,7 @@ import type {CgroupLayout} from '../cgroup/layout.ts';
 import type {RuntimeConfig} from '../config/runtime-config.ts';
 import type {ImagePuller} from '../image/pull.ts';
 import type {ImageStore} from '../image/image-store.ts';
-import type {Log} from '../log.ts';
+import type {Log} from '#shared/log';
 import type {PodNetwork} from '../network/pod-network.ts';
 import type {HostAbilities} from '../spec/input.ts';
 import type {StatsCollector} from '../stats/collector.ts';

@@ -1,5 +1,5 @@
 import {messageOf} from '#shared/errors';
-import type {Log} from '../log.ts';
+import type {Log} from '#shared/log';
 
 interface Step {
   readonly name: string;

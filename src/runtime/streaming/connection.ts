@@ -1,5 +1,5 @@
 import type {Duplex} from 'node:stream';
-import type {Log} from '../log.ts';
+import type {Log} from '#shared/log';
 
 /** A connection whose client asked for an upgrade that has not been answered yet. */
 export interface StreamConnection {

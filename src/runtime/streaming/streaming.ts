@@ -2,7 +2,7 @@ import {once} from 'node:events';
 import {createServer, type IncomingMessage, STATUS_CODES} from 'node:http';
 import type {AddressInfo} from 'node:net';
 import type {Duplex} from 'node:stream';
-import type {Log} from '../log.ts';
+import type {Log} from '#shared/log';
 import {type PortForwardHandler, servePortForward} from './port-forward.ts';
 import {
   type AttachHandler,

@@ -7,7 +7,7 @@ import {documentedKeys, formatConfigPage, formatDefaultConfig} from '#runtime/co
 import {loadConfig} from '#runtime/config/load';
 import {findPrograms} from '#runtime/config/programs';
 import {reloadable} from '#runtime/config/reload';
-import {createLog} from '#runtime/log';
+import {createLog} from '#shared/log';
 import {folderOf} from '#test/cri-service';
 import {isGolden} from '#test/golden';
 

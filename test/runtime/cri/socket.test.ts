@@ -6,7 +6,7 @@ import test from 'ava';
 import {createInstrument} from '#runtime/cri/instrument';
 import {isAnswered} from '#runtime/cri/listen';
 import {startCriServer} from '#runtime/cri/server';
-import {createLog} from '#runtime/log';
+import {createLog} from '#shared/log';
 import {someImageHandlers, someRuntimeHandlers} from '#test/cri-handlers';
 import {folderOf, serveCri} from '#test/cri-service';
 

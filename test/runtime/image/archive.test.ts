@@ -6,7 +6,7 @@ import {buffer} from 'node:stream/consumers';
 import {gzipSync, zstdCompressSync} from 'node:zlib';
 import {type TarEntry, tarStream} from '#artifacts/images/tar';
 import {openImagePuller} from '#runtime/image/pull';
-import {createLog} from '#runtime/log';
+import {createLog} from '#shared/log';
 import {digestOfBytes} from '#shared/oci/digest';
 import {type AnImage, anImage, anIndex} from '#test/an-image';
 import {imageStoreDouble} from '#test/image-store-double';

@@ -1,6 +1,6 @@
 import {mkdir, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
-import {createLog} from '#runtime/log';
+import {createLog} from '#shared/log';
 import {candidatesFor} from '#runtime/image/registries/candidates';
 import {loadRegistries} from '#runtime/image/registries/load-registries';
 import {

@@ -1,8 +1,8 @@
 import test from 'ava';
 import {createMetrics} from '#runtime/metrics/metrics';
-import {processFamilies} from '#runtime/metrics/process-metrics';
+import {processFamilies} from '#shared/metrics/process-metrics';
 import {serveMetrics} from '#runtime/metrics/serve';
-import {formatFamily} from '#runtime/metrics/text-format';
+import {formatFamily} from '#shared/metrics/text-format';
 
 test('calls are counted by RPC, in buckets that add up', t => {
   const {record, format} = createMetrics({processFamilies: () => []});

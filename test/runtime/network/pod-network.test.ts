@@ -1,6 +1,6 @@
 import {mkdir, readdir, readFile, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
-import {createLog} from '#runtime/log';
+import {createLog} from '#shared/log';
 import {
   openPodNetwork,
   type PodNetwork,

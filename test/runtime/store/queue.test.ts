@@ -6,7 +6,7 @@ import {containerName, sandboxName} from '#runtime/store/names';
 import {PodQueue, PodQueues, QUEUE_LENGTH_MAX} from '#runtime/store/queue';
 import {SharedWork} from '#runtime/store/shared-work';
 import {UndoStack} from '#runtime/store/undo';
-import {createLog} from '#runtime/log';
+import {createLog} from '#shared/log';
 import test from 'ava';
 
 const stopped = new CodedError('ERR_SANDBOX_NOT_READY', 'it is being stopped', {

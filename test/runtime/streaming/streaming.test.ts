@@ -2,7 +2,7 @@ import {createHash, randomBytes} from 'node:crypto';
 import {connect, createServer, type AddressInfo, type Socket} from 'node:net';
 import {once} from 'node:events';
 import {deflateSync} from 'node:zlib';
-import {createLog} from '#runtime/log';
+import {createLog} from '#shared/log';
 import {spdyDictionary, SPDY_DICTIONARY_ADLER32} from '#runtime/streaming/spdy-dictionary';
 import {HeaderReader, HeaderWriter} from '#runtime/streaming/spdy-headers';
 import {startStreaming, type StreamingOptions} from '#runtime/streaming/streaming';

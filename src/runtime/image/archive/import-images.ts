@@ -1,7 +1,7 @@
 import {randomUUID} from 'node:crypto';
 import type {Platform} from '#shared/oci/platform';
 import {formatReference, parseReference} from '#shared/oci/reference';
-import type {Log} from '../../log.ts';
+import type {Log} from '#shared/log';
 import type {ImageNames, ImageStore, StoredImage} from '../image-store.ts';
 import {stageLayers} from '../stage-layers.ts';
 import {archiveInvalid} from './archive-invalid.ts';

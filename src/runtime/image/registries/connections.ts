@@ -5,7 +5,7 @@ import {discardBody, HttpSender, type TlsOptions} from '#shared/oci/http-sender'
 import {RegistryClient} from '#shared/oci/registry-client';
 import type {RegistryCredentials} from '#shared/oci/registry-login';
 import {Secret} from '#shared/secret';
-import type {Log} from '../../log.ts';
+import type {Log} from '#shared/log';
 
 export interface ConnectionsOptions {
   /** Has a folder `HOST[:PORT]` with `*.crt`, `*.cert` and `*.key` for registries of one's own. */

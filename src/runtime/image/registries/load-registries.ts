@@ -2,7 +2,7 @@ import {readdir, readFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {CodedError, isErrno, messageOf} from '#shared/errors';
 import type {RuntimeErrorCode} from '../../errors.ts';
-import type {Log} from '../../log.ts';
+import type {Log} from '#shared/log';
 import {mergeRegistriesConf, parseRegistriesConf, type RegistriesConf} from './registries-conf.ts';
 
 const FILE_BYTES_MAX = 1024 * 1024;

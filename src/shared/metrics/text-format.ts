@@ -1,3 +1,6 @@
+/** What a scrape is answered as. */
+export const METRICS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
+
 /** Metrics of one name. */
 export interface MetricFamily {
   readonly name: string;

@@ -1,6 +1,6 @@
 import test from 'ava';
 import {Secret} from '#shared/secret';
-import {createLog, type LogLevel} from '#runtime/log';
+import {createLog, type LogLevel} from '#shared/log';
 
 function logOf(level: LogLevel, priorities = false) {
   const lines: string[] = [];
@@ -59,4 +59,51 @@ test('a condition is said once', t => {
   log.once('ulimit', 'cannot raise limits', {limit: 'nofile'});
   log.once('ulimit', 'cannot raise limits', {limit: 'nproc'});
   t.deepEqual(lines, ['warn cannot raise limits limit=nofile\n']);
+});
+
+test('as JSON, a line is one object with time, level, message and fields', t => {
+  const lines: string[] = [];
+  const log = createLog({
+    level: 'info',
+    format: 'json',
+    now: () => new Date('2026-01-02T03:04:05Z'),
+    write: line => lines.push(line),
+  });
+  log.debug('not written');
+  log.warn('certificate\nfailed', {
+    certificate: 'ns/a',
+    attempts: 2,
+    names: ['a', 'b'],
+    size: 5n,
+    message: 'of the issuer',
+    password: new Secret('hunter2'),
+    left: undefined,
+    error: new Error('why'),
+    long: ['x'.repeat(100_000)],
+  });
+  t.is(lines.length, 1);
+  t.is((lines[0] ?? '').trim().split('\n').length, 1);
+  t.true((lines[0]?.length ?? 0) < 10_000);
+  t.like(JSON.parse(lines[0] ?? ''), {
+    time: '2026-01-02T03:04:05.000Z',
+    level: 'warn',
+    message: 'certificate\nfailed',
+    certificate: 'ns/a',
+    attempts: 2,
+    names: ['a', 'b'],
+    size: '5',
+    message_: 'of the issuer',
+    password: '[redacted]',
+  });
+});
+
+test('a private key in PEM is never written, in either format', t => {
+  const key = '-----BEGIN EC PRIVATE KEY-----\nMHcCAQEE\n-----END EC PRIVATE KEY-----\n';
+  for (const format of ['text', 'json'] as const) {
+    const lines: string[] = [];
+    const log = createLog({level: 'info', format, write: line => lines.push(line)});
+    log.error(`cannot read ${key}`, {text: key, nested: {key}, cut: key.slice(0, 40), why: new Error(key)}); // prettier-ignore
+    t.false(lines.join('').includes('MHcCAQEE'), lines.join(''));
+    t.true(lines.join('').includes('[redacted]'));
+  }
 });
