@@ -1,0 +1,41 @@
+import type {KubernetesObject} from '#shared/kube/object';
+import {requestConditionsSchema} from './conditions.ts';
+import type {FromSchema} from './from-schema.ts';
+import {issuerReferenceSchema} from './issuer-reference.ts';
+import {bytes, flag, instant, mapOf, object, text, texts} from './json-schema.ts';
+import {usagesSchema} from './usages.ts';
+
+const specSchema = object(
+  {
+    duration: text,
+    extra: mapOf({type: 'array', items: text}),
+    groups: texts,
+    isCA: flag,
+    issuerRef: issuerReferenceSchema,
+    request: bytes,
+    uid: text,
+    usages: usagesSchema,
+    username: text,
+  },
+  'issuerRef',
+  'request',
+);
+
+const statusSchema = object({
+  ca: bytes,
+  certificate: bytes,
+  conditions: requestConditionsSchema,
+  failureTime: instant,
+});
+
+/** cert-manager.io/v1 CertificateRequest. */
+export const certificateRequestSchema = object({spec: specSchema, status: statusSchema});
+
+export type CertificateRequestSpec = FromSchema<typeof specSchema>;
+export type CertificateRequestStatus = FromSchema<typeof statusSchema>;
+
+/** `request`, `certificate` and `ca` are base64 of PEM. */
+export interface CertificateRequest extends KubernetesObject {
+  readonly spec: CertificateRequestSpec;
+  readonly status?: CertificateRequestStatus;
+}

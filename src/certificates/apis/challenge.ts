@@ -1,0 +1,47 @@
+import type {KubernetesObject} from '#shared/kube/object';
+import {acmeSolverSchema} from './acme-solver.ts';
+import type {FromSchema} from './from-schema.ts';
+import {issuerReferenceSchema} from './issuer-reference.ts';
+import {flag, instant, object, oneOf, text} from './json-schema.ts';
+import {acmeStateSchema} from './order.ts';
+
+const specSchema = object(
+  {
+    authorizationURL: text,
+    dnsName: text,
+    issuerRef: issuerReferenceSchema,
+    key: text,
+    solver: acmeSolverSchema,
+    token: text,
+    type: oneOf('HTTP-01', 'DNS-01'),
+    url: text,
+    wildcard: flag,
+  },
+  'authorizationURL',
+  'dnsName',
+  'issuerRef',
+  'key',
+  'solver',
+  'token',
+  'type',
+  'url',
+);
+
+const statusSchema = object({
+  presented: flag,
+  presentedAt: instant,
+  processing: flag,
+  reason: text,
+  state: acmeStateSchema,
+});
+
+/** acme.cert-manager.io/v1 Challenge. */
+export const challengeSchema = object({spec: specSchema, status: statusSchema}, 'spec');
+
+export type ChallengeSpec = FromSchema<typeof specSchema>;
+export type ChallengeStatus = FromSchema<typeof statusSchema>;
+
+export interface Challenge extends KubernetesObject {
+  readonly spec: ChallengeSpec;
+  readonly status?: ChallengeStatus;
+}

@@ -1,0 +1,33 @@
+import type {FromSchema} from './from-schema.ts';
+import {object, text} from './json-schema.ts';
+import {GROUP} from './names.ts';
+
+/** `spec.issuerRef` of Certificate, CertificateRequest, Order and Challenge. */
+export const issuerReferenceSchema = object({group: text, kind: text, name: text}, 'name');
+
+export type IssuerReference = FromSchema<typeof issuerReferenceSchema>;
+
+/** A reference with nothing left out. */
+export interface FullIssuerReference {
+  readonly name: string;
+  /** `Issuer` or `ClusterIssuer` for our own group; any word for a foreign one. */
+  readonly kind: string;
+  readonly group: string;
+}
+
+/**
+ * Fills in what a reference leaves out: kind Issuer, group cert-manager.io. The API does not: these
+ * defaults are those of whoever reads (cert-manager.io/v1 `IssuerReference`).
+ */
+export function issuerReference({name, kind, group}: IssuerReference): FullIssuerReference {
+  return {name, kind: orDefault(kind, 'Issuer'), group: orDefault(group, GROUP)};
+}
+
+/** Whether the issuer is one of this controller; any other group belongs to an external issuer. */
+export function isOurs(reference: IssuerReference): boolean {
+  return issuerReference(reference).group === GROUP;
+}
+
+function orDefault(value: string | undefined, fallback: string): string {
+  return value === undefined || value === '' ? fallback : value;
+}

@@ -1,0 +1,47 @@
+import type {KubernetesObject} from '#shared/kube/object';
+import {acmeIssuerSchema} from './acme-issuer.ts';
+import {conditionsSchema} from './conditions.ts';
+import type {FromSchema} from './from-schema.ts';
+import {object, text, texts} from './json-schema.ts';
+import {vaultIssuerSchema} from './vault-issuer.ts';
+import {venafiIssuerSchema} from './venafi-issuer.ts';
+
+const specSchema = object({
+  acme: acmeIssuerSchema,
+  ca: object(
+    {
+      crlDistributionPoints: texts,
+      issuingCertificateURLs: texts,
+      ocspServers: texts,
+      secretName: text,
+    },
+    'secretName',
+  ),
+  selfSigned: object({crlDistributionPoints: texts}),
+  vault: vaultIssuerSchema,
+  venafi: venafiIssuerSchema,
+});
+
+const statusSchema = object({
+  acme: object({lastPrivateKeyHash: text, lastRegisteredEmail: text, uri: text}),
+  conditions: conditionsSchema,
+});
+
+/** cert-manager.io/v1 Issuer and ClusterIssuer: the same but for their scope. */
+export const issuerSchema = object({spec: specSchema, status: statusSchema}, 'spec');
+
+export type IssuerSpec = FromSchema<typeof specSchema>;
+export type IssuerStatus = FromSchema<typeof statusSchema>;
+
+/** The key of `spec` that says what kind of issuer it is. */
+export type IssuerTypeName = keyof IssuerSpec;
+
+export interface Issuer extends KubernetesObject {
+  readonly spec: IssuerSpec;
+  readonly status?: IssuerStatus;
+}
+
+export interface ClusterIssuer extends KubernetesObject {
+  readonly spec: IssuerSpec;
+  readonly status?: IssuerStatus;
+}

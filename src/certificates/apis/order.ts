@@ -1,0 +1,62 @@
+import type {KubernetesObject} from '#shared/kube/object';
+import type {FromSchema} from './from-schema.ts';
+import {issuerReferenceSchema} from './issuer-reference.ts';
+import {bytes, flag, instant, list, object, oneOf, text, texts} from './json-schema.ts';
+
+/** How far the ACME server is with an order, an authorization or a challenge. */
+export const acmeStateSchema = oneOf(
+  'valid',
+  'ready',
+  'pending',
+  'processing',
+  'invalid',
+  'expired',
+  'errored',
+);
+
+const specSchema = object(
+  {
+    commonName: text,
+    dnsNames: texts,
+    duration: text,
+    ipAddresses: texts,
+    issuerRef: issuerReferenceSchema,
+    profile: text,
+    replaces: text,
+    request: bytes,
+  },
+  'issuerRef',
+  'request',
+);
+
+const statusSchema = object({
+  authorizations: list(
+    object(
+      {
+        challenges: list(object({token: text, type: text, url: text}, 'token', 'type', 'url')),
+        identifier: text,
+        initialState: acmeStateSchema,
+        url: text,
+        wildcard: flag,
+      },
+      'url',
+    ),
+  ),
+  certificate: bytes,
+  failureTime: instant,
+  finalizeURL: text,
+  reason: text,
+  state: acmeStateSchema,
+  url: text,
+});
+
+/** acme.cert-manager.io/v1 Order. */
+export const orderSchema = object({spec: specSchema, status: statusSchema}, 'spec');
+
+export type OrderSpec = FromSchema<typeof specSchema>;
+export type OrderStatus = FromSchema<typeof statusSchema>;
+
+export interface Order extends KubernetesObject {
+  readonly spec: OrderSpec;
+  readonly status?: OrderStatus;
+}
