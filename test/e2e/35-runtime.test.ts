@@ -44,16 +44,36 @@ interface Ended {
   readonly reason: string;
 }
 
-test.before('pods of every kind', async () => {
-  await must([CLUSTER, '--yes']);
-  const kube = await kubectl;
-  await kube.run(['create', 'namespace', 'runtime']);
-  await kube.run(['apply', '--filename', '-'], formatYamlDocuments(RUNTIME_PODS));
-});
+test.before(
+  'pods of every kind, and kubelets that rotate logs and collect images soon',
+  async t => {
+    t.timeout(READY_MS);
+    const variant = await writeVariant('cluster.yaml', 'cluster-rotation.yaml', document => {
+      const {spec} = document as {spec: {kubelet: {config: Record<string, unknown>}}};
+      Object.assign(spec.kubelet.config, {
+        containerLogMaxSize: '1Mi',
+        containerLogMaxFiles: 5,
+        containerLogMonitorInterval: '3s',
+        // Whatever no container uses goes when a kubelet looks next: the last test waits for it.
+        imageMinimumGCAge: '1s',
+        imageMaximumGCAge: '10s',
+      });
+    });
+    await must([variant, '--yes']);
+    await onHost(COLLECTED_HOST, `slipway-cri pull ${imageCatalogue.apiserver.reference}`);
+    const kube = await kubectl;
+    await kube.run(['create', 'namespace', 'runtime']);
+    await kube.run(['apply', '--filename', '-'], formatYamlDocuments(RUNTIME_PODS));
+  },
+);
 
 test.after.always(async () => {
   const kube = await kubectl;
   await kube.try(['delete', 'namespace', 'runtime', '--ignore-not-found', '--wait=true']);
+});
+
+test('an image that nothing uses yet is there', async t => {
+  t.true((await onHost(COLLECTED_HOST, 'slipway-cri images')).includes('kube-apiserver'));
 });
 
 test('every node runs on slipway', async t => {
@@ -196,20 +216,6 @@ test('limits change in place: the new ones hold, and nothing restarts', async t 
 
 test('logs are rotated under load, and no line is lost', async t => {
   const kube = await kubectl;
-  const variant = await writeVariant('cluster.yaml', 'cluster-rotation.yaml', document => {
-    const {spec} = document as {spec: {kubelet: {config: Record<string, unknown>}}};
-    Object.assign(spec.kubelet.config, {
-      containerLogMaxSize: '1Mi',
-      containerLogMaxFiles: 5,
-      containerLogMonitorInterval: '3s',
-      // Whatever no container uses goes when a kubelet looks next: the last test waits for it.
-      imageMinimumGCAge: '1s',
-      imageMaximumGCAge: '10s',
-    });
-  });
-  await must([variant, '--yes']);
-  await onHost(COLLECTED_HOST, `slipway-cri pull ${imageCatalogue.apiserver.reference}`);
-  t.true((await onHost(COLLECTED_HOST, 'slipway-cri images')).includes('kube-apiserver'));
   await kube.run(['apply', '--filename', '-'], formatYamlDocuments([TALKER]));
   await ready('talking');
   const node = await kube.run([
