@@ -2,7 +2,7 @@ import type {KubernetesObject} from '#shared/kube/object';
 import {requestConditionsSchema} from './conditions.ts';
 import type {FromSchema} from './from-schema.ts';
 import {issuerReferenceSchema} from './issuer-reference.ts';
-import {bytes, flag, instant, mapOf, object, text, texts} from './json-schema.ts';
+import {kindSchema, bytes, flag, instant, mapOf, object, text, texts} from './json-schema.ts';
 import {usagesSchema} from './usages.ts';
 
 const specSchema = object(
@@ -29,7 +29,7 @@ const statusSchema = object({
 });
 
 /** cert-manager.io/v1 CertificateRequest. */
-export const certificateRequestSchema = object({spec: specSchema, status: statusSchema});
+export const certificateRequestSchema = kindSchema(specSchema, statusSchema);
 
 export type CertificateRequestSpec = FromSchema<typeof specSchema>;
 export type CertificateRequestStatus = FromSchema<typeof statusSchema>;

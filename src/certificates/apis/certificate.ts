@@ -2,7 +2,17 @@ import type {KubernetesObject} from '#shared/kube/object';
 import {conditionsSchema} from './conditions.ts';
 import type {FromSchema} from './from-schema.ts';
 import {issuerReferenceSchema} from './issuer-reference.ts';
-import {flag, instant, int32, integer, list, object, oneOf, text} from './json-schema.ts';
+import {
+  kindSchema,
+  flag,
+  instant,
+  int32,
+  integer,
+  list,
+  object,
+  oneOf,
+  text,
+} from './json-schema.ts';
 import {textMap, texts} from './json-schema.ts';
 import {secretKeyReferenceSchema} from './references.ts';
 import {usagesSchema} from './usages.ts';
@@ -112,7 +122,7 @@ const statusSchema = object({
 });
 
 /** cert-manager.io/v1 Certificate. */
-export const certificateSchema = object({spec: specSchema, status: statusSchema});
+export const certificateSchema = kindSchema(specSchema, statusSchema);
 
 export type CertificateSpec = FromSchema<typeof specSchema>;
 export type CertificateStatus = FromSchema<typeof statusSchema>;

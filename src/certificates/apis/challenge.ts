@@ -2,7 +2,7 @@ import type {KubernetesObject} from '#shared/kube/object';
 import {acmeSolverSchema} from './acme-solver.ts';
 import type {FromSchema} from './from-schema.ts';
 import {issuerReferenceSchema} from './issuer-reference.ts';
-import {flag, instant, object, oneOf, text} from './json-schema.ts';
+import {kindSchema, flag, instant, object, oneOf, text} from './json-schema.ts';
 import {acmeStateSchema} from './order.ts';
 
 const specSchema = object(
@@ -36,7 +36,7 @@ const statusSchema = object({
 });
 
 /** acme.cert-manager.io/v1 Challenge. */
-export const challengeSchema = object({spec: specSchema, status: statusSchema}, 'spec');
+export const challengeSchema = kindSchema(specSchema, statusSchema, 'metadata', 'spec');
 
 export type ChallengeSpec = FromSchema<typeof specSchema>;
 export type ChallengeStatus = FromSchema<typeof statusSchema>;

@@ -3,7 +3,7 @@ import {certificateRequestSchema} from './certificate-request.ts';
 import {certificateSchema} from './certificate.ts';
 import {challengeSchema} from './challenge.ts';
 import {issuerSchema} from './issuer.ts';
-import {object, text, type JsonSchema} from './json-schema.ts';
+import type {JsonSchema} from './json-schema.ts';
 import {ACME_GROUP, GROUP} from './names.ts';
 import {orderSchema} from './order.ts';
 
@@ -153,17 +153,11 @@ function customResourceDefinition(definition: Definition): KubernetesObject {
           ...(selectableFields.length === 0
             ? {}
             : {selectableFields: selectableFields.map(jsonPath => ({jsonPath}))}),
-          schema: {openAPIV3Schema: withObjectFields(schema)},
+          schema: {openAPIV3Schema: schema},
         },
       ],
     },
   };
-}
-
-/** Adds what every object has. */
-function withObjectFields(schema: JsonSchema): JsonSchema {
-  const {properties} = object({apiVersion: text, kind: text, metadata: {type: 'object'}});
-  return {...schema, properties: {...properties, ...schema.properties}};
 }
 
 function column(name: string, jsonPath: string): Column {

@@ -1,5 +1,3 @@
-import type {JsonSchema} from './json-schema.ts';
-
 /**
  * The type of the values that a schema describes. Objects and lists are readonly; what is not
  * required is optional; what the schema leaves open is `unknown`.
@@ -32,9 +30,3 @@ type FromProperties<P, R> = Flat<
 
 /** One object type instead of an intersection, so that messages of the compiler stay readable. */
 type Flat<T> = {[K in keyof T]: T[K]};
-
-/** What the schema of a whole kind is made of. */
-export interface KindSchema {
-  readonly spec: JsonSchema;
-  readonly status: JsonSchema;
-}

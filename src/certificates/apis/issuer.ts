@@ -2,7 +2,7 @@ import type {KubernetesObject} from '#shared/kube/object';
 import {acmeIssuerSchema} from './acme-issuer.ts';
 import {conditionsSchema} from './conditions.ts';
 import type {FromSchema} from './from-schema.ts';
-import {object, text, texts} from './json-schema.ts';
+import {kindSchema, object, text, texts} from './json-schema.ts';
 import {vaultIssuerSchema} from './vault-issuer.ts';
 import {venafiIssuerSchema} from './venafi-issuer.ts';
 
@@ -28,7 +28,7 @@ const statusSchema = object({
 });
 
 /** cert-manager.io/v1 Issuer and ClusterIssuer: the same but for their scope. */
-export const issuerSchema = object({spec: specSchema, status: statusSchema}, 'spec');
+export const issuerSchema = kindSchema(specSchema, statusSchema, 'spec');
 
 export type IssuerSpec = FromSchema<typeof specSchema>;
 export type IssuerStatus = FromSchema<typeof statusSchema>;

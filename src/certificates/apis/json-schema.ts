@@ -68,6 +68,16 @@ export interface ObjectSchema<P extends Readonly<Record<string, JsonSchema>>, R 
   readonly required?: readonly R[];
 }
 
+/** The schema of a whole object: what each has, and the `spec` and `status` of its kind. */
+export function kindSchema(
+  spec: JsonSchema,
+  status: JsonSchema,
+  ...required: readonly ('metadata' | 'spec')[]
+): JsonSchema {
+  const metadata = {type: 'object'} as const;
+  return object({apiVersion: text, kind: text, metadata, spec, status}, ...required);
+}
+
 /** The same schema with rules of its own. */
 export function withRules<S extends JsonSchema>(schema: S, ...rules: readonly CelRule[]): S {
   return {...schema, 'x-kubernetes-validations': rules};

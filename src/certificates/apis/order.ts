@@ -1,7 +1,7 @@
 import type {KubernetesObject} from '#shared/kube/object';
 import type {FromSchema} from './from-schema.ts';
 import {issuerReferenceSchema} from './issuer-reference.ts';
-import {bytes, flag, instant, list, object, oneOf, text, texts} from './json-schema.ts';
+import {kindSchema, bytes, flag, instant, list, object, oneOf, text, texts} from './json-schema.ts';
 
 /** How far the ACME server is with an order, an authorization or a challenge. */
 export const acmeStateSchema = oneOf(
@@ -51,7 +51,7 @@ const statusSchema = object({
 });
 
 /** acme.cert-manager.io/v1 Order. */
-export const orderSchema = object({spec: specSchema, status: statusSchema}, 'spec');
+export const orderSchema = kindSchema(specSchema, statusSchema, 'metadata', 'spec');
 
 export type OrderSpec = FromSchema<typeof specSchema>;
 export type OrderStatus = FromSchema<typeof statusSchema>;
