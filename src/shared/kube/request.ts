@@ -1,7 +1,7 @@
 import {setTimeout as sleep} from 'node:timers/promises';
 import {CodedError, messageOf} from '../errors.ts';
 import {ApiRefusedError, parseRefusal, type KubeErrorCode, type Refusal} from './errors.ts';
-import type {HttpRequest, HttpResponse, Transport} from './transport.ts';
+import type {HttpRequest, HttpResponse, HttpTransport} from './transport.ts';
 
 export interface SendOptions {
   readonly signal: AbortSignal;
@@ -31,7 +31,7 @@ const LINE_LENGTH_MAX = 8 * 1024 * 1024;
  * @param retryTimeoutMs how long a request is repeated while its failure is transient; 0: never
  */
 export function createRequester(
-  transport: Transport,
+  transport: HttpTransport,
   {retryTimeoutMs}: {readonly retryTimeoutMs: number},
 ): Requester {
   const send = (request: HttpRequest, options: SendOptions): Promise<HttpResponse> =>
@@ -49,7 +49,7 @@ export function createRequester(
 }
 
 async function sendWithRetries(
-  transport: Transport,
+  transport: HttpTransport,
   request: HttpRequest,
   {signal, attempt, retryTimeoutMs}: SendOptions & {readonly retryTimeoutMs: number},
 ): Promise<HttpResponse> {
@@ -74,7 +74,7 @@ type Outcome =
     };
 
 async function sendOnce(
-  transport: Transport,
+  transport: HttpTransport,
   request: HttpRequest,
   options: SendOptions,
 ): Promise<Outcome> {

@@ -4,9 +4,11 @@ import {parseYaml} from '../yaml.ts';
 import {isRecord, type JsonRecord} from './json.ts';
 
 export interface HttpRequest {
-  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** Path and query, e.g. `/api/v1/nodes?limit=1`. */
   readonly path: string;
+  /** Header `Accept`; default `application/json`. */
+  readonly accept?: string;
   readonly body?: {readonly contentType: string; readonly text: string};
 }
 
@@ -30,9 +32,13 @@ export interface ChannelHandlers {
 }
 
 /** One attempt at a time, no retries, errors as they come: what a fake replaces in tests. */
-export interface Transport {
+export interface HttpTransport {
   readonly server: string;
   send(request: HttpRequest, options: {readonly signal: AbortSignal}): Promise<HttpResponse>;
+}
+
+/** The same with the WebSockets of exec. */
+export interface Transport extends HttpTransport {
   openChannels(path: string, handlers: ChannelHandlers): Promise<ChannelSocket>;
   close(): Promise<void>;
 }
@@ -63,10 +69,10 @@ export async function openTransport(options: TransportOptions): Promise<Transpor
 
   return {
     server: parsed.server,
-    async send({method, path, body}, {signal}) {
+    async send({method, path, accept = 'application/json', body}, {signal}) {
       const request = new library.RequestContext(`${parsed.server}${path}`, method);
       for (const [name, value] of Object.entries(headers)) request.setHeaderParam(name, value);
-      request.setHeaderParam('Accept', 'application/json');
+      request.setHeaderParam('Accept', accept);
       if (dispatcher !== undefined) request.setDispatcher(dispatcher);
       if (body !== undefined) {
         request.setHeaderParam('Content-Type', body.contentType);

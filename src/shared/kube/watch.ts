@@ -82,8 +82,9 @@ export async function listCollection(
 /** One line of a watch: meta/v1 `WatchEvent`. */
 export type WatchEvent =
   | {readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; readonly object: KubernetesObject}
-  | {readonly type: 'BOOKMARK'}
-  | {readonly type: 'ERROR'};
+  | {readonly type: 'BOOKMARK'; readonly resourceVersion: string}
+  /** `status` is that of the `Status` object, e.g. 410; 0 where the line has none. */
+  | {readonly type: 'ERROR'; readonly status: number};
 
 /** A line that is no event is taken for an ERROR: the next list puts things right. */
 export function parseEvent(line: string): WatchEvent {
@@ -92,12 +93,21 @@ export function parseEvent(line: string): WatchEvent {
     case 'ADDED':
     case 'MODIFIED':
     case 'DELETED':
-      return isObject(object) ? {type, object} : {type: 'ERROR'};
+      return isObject(object) ? {type, object} : {type: 'ERROR', status: 0};
     case 'BOOKMARK':
-      return {type};
+      return {type, resourceVersion: isObject(object) ? versionOf(object) : ''};
     default:
-      return {type: 'ERROR'};
+      return {type: 'ERROR', status: statusOf(object)};
   }
+}
+
+function versionOf({metadata}: KubernetesObject): string {
+  return metadata.resourceVersion ?? '';
+}
+
+function statusOf(object: unknown): number {
+  const code = isRecord(object) ? object['code'] : undefined;
+  return typeof code === 'number' ? code : 0;
 }
 
 function applyEvent(

@@ -268,8 +268,8 @@ test('parseExecStatus() tells an exit code from a command that never ran', t => 
 });
 
 test('parseEvent() takes half a line for an error, so that the state is listed anew', t => {
-  t.deepEqual(parseEvent('{"type":"ADDED","obj'), {type: 'ERROR'});
-  t.deepEqual(parseEvent('{"type":"ADDED","object":7}'), {type: 'ERROR'});
+  t.deepEqual(parseEvent('{"type":"ADDED","obj'), {type: 'ERROR', status: 0});
+  t.deepEqual(parseEvent('{"type":"ADDED","object":7}'), {type: 'ERROR', status: 0});
 });
 
 test('parseRefusal() keeps the text of a body that is no Status', t => {
