@@ -1,14 +1,17 @@
 import type {ErrorRegistry} from '#shared/errors';
+import {kubeErrors} from '#shared/kube/errors';
 
 /**
  * Codes of the certificate controller. What goes wrong with an object ends in a condition of that
  * object, with the code's message; the exit codes are for the program's own start.
  */
 export const certificatesErrors = {
+  ...kubeErrors,
   // Command line and surroundings
   ERR_USAGE: 2,
   ERR_CONTROLLER_CONFIG_INVALID: 10,
   ERR_CREDENTIALS_INVALID: 16,
+  ERR_LEASE_LOST: 16,
   // X.509 and its texts
   ERR_PEM_INVALID: 19,
   ERR_DER_INVALID: 19,
@@ -22,6 +25,7 @@ export const certificatesErrors = {
   ERR_DURATION_INVALID: 19,
   ERR_SECRET_MISSING: 19,
   ERR_SECRET_INVALID: 19,
+  ERR_NOT_SETTLED: 19,
 } as const satisfies ErrorRegistry;
 
 export type CertificatesErrorCode = keyof typeof certificatesErrors;
