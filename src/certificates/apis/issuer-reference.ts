@@ -7,6 +7,13 @@ export const issuerReferenceSchema = object({group: text, kind: text, name: text
 
 export type IssuerReference = FromSchema<typeof issuerReferenceSchema>;
 
+/** A reference as it was read, perhaps from annotations; `undefined` and empty mean the default. */
+interface PartialReference {
+  readonly name: string;
+  readonly kind?: string | undefined;
+  readonly group?: string | undefined;
+}
+
 /** A reference with nothing left out. */
 export interface FullIssuerReference {
   readonly name: string;
@@ -19,12 +26,12 @@ export interface FullIssuerReference {
  * Fills in what a reference leaves out: kind Issuer, group cert-manager.io. The API does not: these
  * defaults are those of whoever reads (cert-manager.io/v1 `IssuerReference`).
  */
-export function issuerReference({name, kind, group}: IssuerReference): FullIssuerReference {
+export function issuerReference({name, kind, group}: PartialReference): FullIssuerReference {
   return {name, kind: orDefault(kind, 'Issuer'), group: orDefault(group, GROUP)};
 }
 
 /** Whether the issuer is one of this controller; any other group belongs to an external issuer. */
-export function isOurs(reference: IssuerReference): boolean {
+export function isOurs(reference: PartialReference): boolean {
   return issuerReference(reference).group === GROUP;
 }
 
