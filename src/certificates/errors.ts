@@ -10,6 +10,7 @@ export const certificatesErrors = {
   // Command line and surroundings
   ERR_USAGE: 2,
   ERR_CONTROLLER_CONFIG_INVALID: 10,
+  ERR_LISTEN_ADDRESS: 10,
   ERR_CREDENTIALS_INVALID: 16,
   ERR_LEASE_LOST: 16,
   // X.509 and its texts

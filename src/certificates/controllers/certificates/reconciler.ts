@@ -1,0 +1,46 @@
+import {CodedError} from '#shared/errors';
+import type {CertificatesErrorCode} from '../../errors.ts';
+import type {Outcome} from '../../kube/work-queue.ts';
+import type {ReconcilerDependencies} from '../dependencies.ts';
+import {createActor} from './act.ts';
+import {decide} from './decide.ts';
+import {gatherState} from './state.ts';
+
+/** The longest way from nothing to Ready has seven steps; more of them mean that nothing settles. */
+const STEPS_MAX = 30;
+
+/**
+ * Brings a Certificate to where it should be: reads its state, decides, takes one step, and again,
+ * until there is nothing left to do or somebody else's turn. Own writes are in the views at once,
+ * so an issuance is walked through in one go.
+ *
+ * @throws whatever the API refuses, for the queue to try again; CodedError ERR_NOT_SETTLED
+ */
+export function createCertificateReconciler(
+  dependencies: ReconcilerDependencies,
+): (key: string, waiting: {readonly signal: AbortSignal}) => Promise<Outcome> {
+  const {clock, settings} = dependencies;
+  const actor = createActor(dependencies);
+  return async (key, waiting) => {
+    const taken: string[] = [];
+    while (taken.length < STEPS_MAX) {
+      const state = await gatherState(key, dependencies, waiting);
+      if (state === undefined) return undefined;
+      const step = decide(state, clock.now(), settings);
+      switch (step.kind) {
+        case 'idle':
+          return undefined;
+        case 'wait':
+          return step.until === undefined ? undefined : {requeueAt: step.until};
+        default:
+          taken.push(step.kind);
+          await actor.act(state, step, waiting);
+      }
+    }
+    throw new CodedError<CertificatesErrorCode>(
+      'ERR_NOT_SETTLED',
+      `Certificate ${key} does not settle: its last steps were ${taken.slice(-5).join(', ')}`,
+      {hint: 'look for somebody else who changes this Certificate or its Secret all the time'},
+    );
+  };
+}

@@ -1,0 +1,65 @@
+import {Cron} from 'croner';
+import {messageOf} from '#shared/errors';
+import type {CertificateSpec} from '../apis/certificate.ts';
+import {parseGoDuration} from '../apis/duration.ts';
+import type {Renewal} from './renewal.ts';
+
+type RenewalWindow = NonNullable<NonNullable<CertificateSpec['renewal']>['windows']>[number];
+
+interface WindowOptions {
+  readonly windows: readonly RenewalWindow[];
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+}
+
+/** So late in its life a certificate is renewed outside every window. */
+const END_MARGIN_MS = 5 * 60_000;
+/** More windows than this have no use, and each is a search in the calendar. */
+export const RENEWAL_WINDOWS_MAX = 100;
+
+/**
+ * Moves a renewal into one of the windows: it stays where it is inside a window; else it goes to
+ * the start of the next window that begins well before the certificate ends; else back to the last
+ * window that begins before it. Where there is none, or a window cannot be understood, it stays
+ * where it is, and the problem is told.
+ */
+export function fitIntoWindows(at: Date, {windows, notBefore, notAfter}: WindowOptions): Renewal {
+  const around: {readonly before?: Date; readonly after?: Date}[] = [];
+  try {
+    for (const window of windows.slice(0, RENEWAL_WINDOWS_MAX)) {
+      const {durationMs, cron} = parseWindow(window);
+      const before = lastStart(cron, at);
+      if (before !== undefined && at.getTime() < before.getTime() + durationMs) return {at};
+      const after = cron.nextRun(at);
+      around.push({...(before && {before}), ...(after && {after})});
+    }
+  } catch (error) {
+    return {at, windowProblem: `a renewal window cannot be used: ${messageOf(error)}`};
+  }
+  const endMs =
+    notAfter.getTime() - Math.min(END_MARGIN_MS, (notAfter.getTime() - at.getTime()) / 2);
+  const later = instants(around.map(({after}) => after)).filter(ms => ms <= endMs);
+  if (later.length > 0) return {at: new Date(Math.min(...later))};
+  const earlier = instants(around.map(({before}) => before)).filter(ms => ms > notBefore.getTime());
+  if (earlier.length > 0) return {at: new Date(Math.max(...earlier))};
+  return {
+    at,
+    windowProblem:
+      'no renewal window begins during the life of the certificate; it is renewed outside the windows',
+  };
+}
+
+function parseWindow({cron, timezone, windowDuration}: RenewalWindow) {
+  const durationMs = parseGoDuration(windowDuration);
+  const zone = timezone === undefined || timezone === '' ? 'UTC' : timezone;
+  return {durationMs, cron: new Cron(cron, {timezone: zone, mode: '5-part', paused: true})};
+}
+
+/** The last start at an instant or before it. */
+function lastStart(cron: Cron, at: Date): Date | undefined {
+  return cron.previousRuns(1, new Date(at.getTime() + 1_000)).find(start => start <= at);
+}
+
+function instants(dates: readonly (Date | undefined)[]): readonly number[] {
+  return dates.flatMap(date => (date === undefined ? [] : [date.getTime()]));
+}
