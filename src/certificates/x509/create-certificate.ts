@@ -1,0 +1,115 @@
+import {AsnConvert} from '@peculiar/asn1-schema';
+import {
+  Certificate,
+  Extensions,
+  SubjectPublicKeyInfo,
+  TBSCertificate,
+  Validity,
+  Version,
+} from '@peculiar/asn1-x509';
+import {createHash, randomBytes, type KeyObject} from 'node:crypto';
+import {derTags, readSequence} from './der.ts';
+import {readBitOctets} from './der-values.ts';
+import type {DistinguishedName} from './distinguished-name.ts';
+import {schemaExtensions} from './extension-list.ts';
+import type {GeneralName} from './general-names.ts';
+import {encodePublicKey} from './keys.ts';
+import type {NameConstraints} from './name-constraints.ts';
+import {schemaName, schemaNameOfDer} from './name-encoding.ts';
+import type {ParsedCertificate} from './certificate.ts';
+import {encodePem} from './pem.ts';
+import {createSigner} from './signature-algorithm.ts';
+
+const SERIAL_OCTETS = 20; // RFC 5280 §4.1.2.2: at most 20
+
+export interface CertificateFields {
+  readonly subject: DistinguishedName;
+  readonly names: readonly GeneralName[];
+  /** Whom the certificate is for; a private key stands for its public half. */
+  readonly publicKey: KeyObject;
+  /** Octets of a positive number, at most 20; by default 159 random bits. */
+  readonly serial?: Buffer | undefined;
+  /** Both are cut to whole seconds. */
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+  /** cert-manager's words. */
+  readonly usages: readonly string[];
+  readonly isCa: boolean;
+  readonly nameConstraints?: NameConstraints | undefined;
+  readonly crlDistributionPoints?: readonly string[] | undefined;
+  readonly ocspServers?: readonly string[] | undefined;
+  readonly issuingCertificateUrls?: readonly string[] | undefined;
+  readonly issuer: CertificateIssuer;
+  /** One of `SignatureAlgorithm`; by default by the size of the issuer's key. */
+  readonly signatureAlgorithm?: string | undefined;
+}
+
+export interface CertificateIssuer {
+  /** The private key that signs. */
+  readonly key: KeyObject;
+  /** Absent: the certificate is self-signed, and `key` is the other half of `publicKey`. */
+  readonly certificate?: ParsedCertificate | undefined;
+}
+
+/**
+ * Signs a certificate (X.509 version 3, RFC 5280) and writes it as PEM. The issuer's name is taken
+ * over octet for octet, and its key id, so that chains are found by both.
+ *
+ * @throws CodedError `ERR_NAME_INVALID` for names that cannot be encoded, `ERR_REQUEST_INVALID` for
+ *   usages or an algorithm that do not exist or suit
+ */
+export function createCertificate(fields: CertificateFields): string {
+  const {issuer, subject} = fields;
+  const signer = createSigner(issuer.key, fields.signatureAlgorithm);
+  const publicKeyInfo = encodePublicKey(fields.publicKey);
+  const tbsCertificate = new TBSCertificate({
+    version: Version.v3,
+    serialNumber: new Uint8Array(fields.serial ?? randomSerial()).buffer,
+    signature: signer.identifier,
+    issuer: issuer.certificate
+      ? schemaNameOfDer(issuer.certificate.subjectDer)
+      : schemaName(subject),
+    validity: new Validity({notBefore: fields.notBefore, notAfter: fields.notAfter}),
+    subject: schemaName(subject),
+    subjectPublicKeyInfo: AsnConvert.parse(publicKeyInfo, SubjectPublicKeyInfo),
+    extensions: new Extensions(
+      schemaExtensions(
+        {
+          ...fields,
+          subjectKeyId: keyIdOfPublicKeyInfo(publicKeyInfo),
+          authorityKeyId: authorityKeyIdOf(issuer),
+        },
+        subject.length === 0,
+      ),
+    ),
+  });
+  const signed = Buffer.from(AsnConvert.serialize(tbsCertificate));
+  const certificate = new Certificate({
+    tbsCertificate,
+    signatureAlgorithm: signer.identifier,
+    signatureValue: new Uint8Array(signer.sign(signed)).buffer,
+  });
+  return encodePem('CERTIFICATE', Buffer.from(AsnConvert.serialize(certificate)));
+}
+
+/** Positive and in its shortest form: the first octet is 1 to 127. */
+function randomSerial(): Buffer {
+  const serial = randomBytes(SERIAL_OCTETS);
+  serial[0] = (serial[0] ?? 0) & 0x7f || 1;
+  return serial;
+}
+
+function authorityKeyIdOf({certificate}: CertificateIssuer): Buffer | undefined {
+  if (!certificate) return undefined; // RFC 5280 §4.2.1.1: may be left out when self-signed
+  return certificate.subjectKeyId ?? keyIdOfPublicKeyInfo(encodePublicKey(certificate.publicKey));
+}
+
+/** RFC 5280 §4.2.1.2, method 1: SHA-1 of the key's bits. */
+function keyIdOfPublicKeyInfo(der: Buffer): Buffer {
+  const what = 'the public key';
+  const reader = readSequence(der, what);
+  reader.next(derTags.sequence);
+  return createHash('sha1')
+    .update(readBitOctets(reader.next(derTags.bitString), what))
+    .digest();
+}
