@@ -1,13 +1,15 @@
 import {once} from 'node:events';
 import {createServer} from 'node:http';
 import type {AddressInfo} from 'node:net';
+import {Readable} from 'node:stream';
 
 /** What a path answers to GET and HEAD. */
 export interface Page {
   /** Default 200. */
   readonly status?: number;
   readonly contentType: string;
-  readonly body: string;
+  /** Pieces are made as the reader takes them. */
+  readonly body: string | Iterable<string>;
 }
 
 export interface PagesServer {
@@ -44,7 +46,11 @@ export async function servePages(
       }
       const {status = 200, contentType, body} = page();
       response.writeHead(status, {'content-type': contentType});
-      response.end(body);
+      if (typeof body === 'string' || method === 'HEAD') response.end(body);
+      else
+        Readable.from(body)
+          .on('error', () => response.destroy())
+          .pipe(response);
     },
   );
   server.maxConnections = CONNECTIONS_MAX;

@@ -60,7 +60,7 @@ export function createMetrics({
             ]),
         ...processFamilies(),
       ]
-        .map(formatFamily)
+        .map(family => formatFamily(family))
         .join(''),
   };
 }

@@ -16,13 +16,21 @@ export interface MetricSample {
   readonly value: number;
 }
 
-/** Prometheus' text exposition format 0.0.4; nothing for a family without samples. */
-export function formatFamily({name, help, type, samples}: MetricFamily): string {
+/**
+ * Prometheus' text exposition format 0.0.4; nothing for a family without samples.
+ *
+ * @param header whether `# HELP` and `# TYPE` come first; false for what follows a piece with them
+ */
+export function formatFamily(
+  {name, help, type, samples}: MetricFamily,
+  {header = true}: {readonly header?: boolean} = {},
+): string {
   if (samples.length === 0) return '';
   const lines = samples.map(
     ({suffix = '', labels = {}, value}) => `${name}${suffix}${formatLabels(labels)} ${value}\n`,
   );
-  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('')}`;
+  const start = header ? `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n` : '';
+  return `${start}${lines.join('')}`;
 }
 
 function formatLabels(labels: Readonly<Record<string, string>>): string {
