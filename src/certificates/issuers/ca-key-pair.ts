@@ -2,9 +2,10 @@ import type {KeyObject} from 'node:crypto';
 import {isCoded} from '#shared/errors';
 import type {SecretObject} from '../apis/resources.ts';
 import type {ParsedCertificate} from '../x509/certificate.ts';
-import {parseChain} from '../x509/chain.ts';
-import {formatName} from '../x509/distinguished-name.ts';
+import {formatChain, parseChain, type CertificateChain} from '../x509/chain.ts';
+import {usageBits} from '../x509/extensions.ts';
 import {decodePrivateKey, publicKeyDigest} from '../x509/keys.ts';
+import {formatName} from '../x509/literal-subject.ts';
 
 /** What a CA issuer signs with. */
 export interface CaKeyPair {
@@ -13,6 +14,10 @@ export interface CaKeyPair {
   readonly certificate: ParsedCertificate;
   /** The CA's own certificate first, each followed by its issuer, as far as the Secret has them. */
   readonly chain: readonly ParsedCertificate[];
+  /** What follows a leaf in what is issued: the chain without its root; PEM, may be empty. */
+  readonly intermediatesPem: string;
+  /** The top-most of the chain, root or not. */
+  readonly topPem: string;
 }
 
 /** What the Secret of a CA issuer holds, whatever the time is. */
@@ -35,7 +40,7 @@ export function caSecretContents(secret: SecretObject): CaSecretContents {
       message: `${where} has no ${missing.join(' and no ')}; put the CA's certificate (tls.crt) and private key (tls.key) into it as PEM`,
     };
   }
-  const chain = attempt(() => parseChain(chainText).all);
+  const chain = attempt(() => parseChain(chainText));
   if (chain.kind === 'failed') {
     return {kind: 'unreadable', message: `tls.crt of ${where}: ${chain.message}`};
   }
@@ -43,14 +48,20 @@ export function caSecretContents(secret: SecretObject): CaSecretContents {
   if (key.kind === 'failed') {
     return {kind: 'unreadable', message: `tls.key of ${where}: ${key.message}`};
   }
-  const [certificate] = chain.value;
-  if (certificate === undefined) {
-    return {kind: 'unreadable', message: `tls.crt of ${where} holds no certificate`};
-  }
-  const problem = problemOf(certificate, key.value);
+  const problem = problemOf(chain.value.leaf, key.value);
   return problem === undefined
-    ? {kind: 'key-pair', keyPair: {key: key.value, certificate, chain: chain.value}}
+    ? {kind: 'key-pair', keyPair: keyPairOf(chain.value, key.value)}
     : {kind: 'unusable', message: `${where}: ${problem}`};
+}
+
+function keyPairOf({leaf, all, root}: CertificateChain, key: KeyObject): CaKeyPair {
+  return {
+    key,
+    certificate: leaf,
+    chain: all,
+    intermediatesPem: formatChain(all.filter(certificate => certificate !== root)),
+    topPem: (all.at(-1) ?? leaf).pem,
+  };
 }
 
 /** Whether a CA may sign at an instant; `message` is for a condition. */
@@ -88,28 +99,12 @@ function problemOf(certificate: ParsedCertificate, key: KeyObject): string | und
   if (!certificate.isCa) {
     return `the first certificate in tls.crt (${name}) is no CA: its basicConstraints lack CA:TRUE; use one that was issued as a CA (isCA: true in a Certificate)`;
   }
-  if (certificate.usages.some(isKeyUsage) && !certificate.usages.includes('cert sign')) {
+  const {keyUsages} = usageBits(certificate.usages);
+  // RFC 5280 §4.2.1.3: a certificate that has the extension at all must have keyCertSign in it.
+  if (keyUsages.length > 0 && !keyUsages.includes('cert sign')) {
     return `the first certificate in tls.crt (${name}) may not sign certificates: its key usage lacks "cert sign"; issue it again with that usage`;
   }
   return undefined;
-}
-
-/** RFC 5280 §4.2.1.3: a certificate that has the extension at all must have keyCertSign in it. */
-const KEY_USAGES: ReadonlySet<string> = new Set([
-  'signing',
-  'digital signature',
-  'content commitment',
-  'key encipherment',
-  'key agreement',
-  'data encipherment',
-  'cert sign',
-  'crl sign',
-  'encipher only',
-  'decipher only',
-]);
-
-function isKeyUsage(word: string): boolean {
-  return KEY_USAGES.has(word);
 }
 
 function dataOf(secret: SecretObject, name: string): string {

@@ -1,18 +1,18 @@
 import type {SecretReader} from '../controllers/secret-reader.ts';
 import {keyOf, type ObjectName} from '../kube/resource.ts';
 import {caSecretContents, type CaSecretContents} from './ca-key-pair.ts';
+import {accessSecret, type SecretAccess} from './secret-access.ts';
 
 /**
  * The key pairs of CAs. Each is read and parsed once per version of its Secret, so that a thousand
  * requests to one CA cost one read; it is the only place that keeps private keys in memory.
  */
 export interface CaStore {
-  /** What the Secret holds now; undefined where there is none. */
-  load(
-    name: ObjectName,
-    waiting: {readonly signal: AbortSignal},
-  ): Promise<CaSecretContents | undefined>;
+  /** What the Secret holds now. */
+  load(name: ObjectName, waiting: {readonly signal: AbortSignal}): Promise<LoadedCa>;
 }
+
+export type LoadedCa = CaSecretContents | Exclude<SecretAccess, {kind: 'found'}>;
 
 /** Few clusters have more than a handful; beyond this the oldest is read again when needed. */
 const KEY_PAIRS_MAX = 500;
@@ -25,18 +25,19 @@ interface Loaded {
 /** An empty store over the Secrets of a cluster. */
 export function createCaStore(secrets: SecretReader): CaStore {
   const loaded = new Map<string, Loaded>();
-  const loading = new Map<string, Promise<CaSecretContents | undefined>>();
+  const loading = new Map<string, Promise<LoadedCa>>();
 
   const read = async (
     name: ObjectName,
     waiting: {readonly signal: AbortSignal},
-  ): Promise<CaSecretContents | undefined> => {
+  ): Promise<LoadedCa> => {
     const key = keyOf(name);
-    const secret = await secrets.read(name, waiting);
+    const access = await accessSecret(secrets, name, waiting);
     loaded.delete(key);
-    if (secret === undefined) return undefined;
-    const contents = caSecretContents(secret);
-    loaded.set(key, {resourceVersion: secret.metadata.resourceVersion ?? '', contents});
+    if (access.kind !== 'found') return access;
+    const contents = caSecretContents(access.secret);
+    const {resourceVersion = ''} = access.secret.metadata;
+    loaded.set(key, {resourceVersion, contents});
     for (const oldest of loaded.keys()) {
       if (loaded.size <= KEY_PAIRS_MAX) break;
       loaded.delete(oldest);

@@ -1,5 +1,6 @@
 import type {IssuerSpec} from '../apis/issuer.ts';
 import type {SecretReader} from '../controllers/secret-reader.ts';
+import {issuerReasons} from '../apis/names.ts';
 import {createCaIssuer} from './ca.ts';
 import {createCaStore} from './ca-store.ts';
 import type {IssuerKind, IssuerType, Remark} from './issuer-type.ts';
@@ -28,7 +29,7 @@ export function createIssuerTypes({secrets}: {readonly secrets: SecretReader}): 
       if (kind === undefined || present.length > 1) {
         return {
           kind: 'unknown',
-          reason: 'ErrInitIssuer',
+          reason: issuerReasons.errInitIssuer,
           message: `spec must have exactly one of ${KINDS.join(', ')}, and has ${present.length === 0 ? 'none' : present.join(' and ')}; keep one`,
         };
       }

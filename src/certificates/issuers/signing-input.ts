@@ -1,8 +1,7 @@
 import {isCoded} from '#shared/errors';
-import {DEFAULT_USAGES} from '../apis/usages.ts';
 import type {ObjectName} from '../kube/resource.ts';
 import {parseSigningRequest, type SigningRequest} from '../x509/certificate-request.ts';
-import {usageBits} from '../x509/extensions.ts';
+import {effectiveUsages, usageBits, type UsageBits} from '../x509/extensions.ts';
 import type {SigningInput} from './issuer-type.ts';
 
 /** What a request object says, of either kind. */
@@ -28,7 +27,7 @@ export type ReadInput =
 export function readSigningInput(terms: RequestTerms): ReadInput {
   const csr = parseCsr(terms.request);
   if (typeof csr === 'string') return {kind: 'invalid', message: csr};
-  const usages = usagesOf(terms);
+  const usages = effectiveUsages(terms.usages, terms.isCa);
   const message = usageProblem(csr, usages) ?? caProblem(csr, terms.isCa);
   if (message !== undefined) return {kind: 'invalid', message};
   const {durationMs, isCa, privateKeySecret} = terms;
@@ -56,24 +55,28 @@ function parseCsr(request: string): SigningRequest | string {
   }
 }
 
-/** cert-manager.io/v1: a CA signs certificates, whatever else it is asked for. */
-function usagesOf({usages, isCa}: RequestTerms): readonly string[] {
-  const wanted = usages === undefined || usages.length === 0 ? DEFAULT_USAGES : usages;
-  return isCa && !wanted.includes('cert sign') ? [...wanted, 'cert sign'] : wanted;
-}
-
 /** Each of the two extensions must agree where the CSR has it. */
 function usageProblem(csr: SigningRequest, wanted: readonly string[]): string | undefined {
+  const wants = bitsOrProblem(wanted);
+  if (typeof wants === 'string') return wants;
   if (csr.usages === undefined) return undefined;
   const has = usageBits(csr.usages);
-  const wants = usageBits(wanted);
-  const differs = (mine: readonly string[], others: readonly string[]): boolean =>
-    mine.length > 0 && !sameMembers(mine, others);
+  const differs = (some: readonly string[], others: readonly string[]): boolean =>
+    some.length > 0 && !sameMembers(some, others);
   const disagrees =
     differs(has.keyUsages, wants.keyUsages) ||
     differs(has.extendedKeyUsages, wants.extendedKeyUsages);
   if (!disagrees) return undefined;
   return `the CSR asks for the usages ${list(csr.usages)}, spec.usages for ${list(wanted)}; make them the same, or leave the usages out of the CSR`;
+}
+
+function bitsOrProblem(words: readonly string[]): UsageBits | string {
+  try {
+    return usageBits(words);
+  } catch (error) {
+    if (!isCoded(error)) throw error;
+    return `spec.usages: ${error.message}; ${error.hint}`;
+  }
 }
 
 function caProblem({isCa}: SigningRequest, wanted: boolean): string | undefined {
@@ -86,6 +89,10 @@ function sameMembers(some: readonly string[], others: readonly string[]): boolea
   return set.size === new Set(others).size && others.every(member => set.has(member));
 }
 
+/** Enough to see what is wrong; a CSR may hold thousands. */
+const SHOWN_MAX = 12;
+
 function list(words: readonly string[]): string {
-  return words.map(word => JSON.stringify(word)).join(', ');
+  const shown = words.slice(0, SHOWN_MAX).map(word => JSON.stringify(word));
+  return [...shown, ...(words.length > SHOWN_MAX ? ['…'] : [])].join(', ');
 }

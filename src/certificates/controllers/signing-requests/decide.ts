@@ -78,10 +78,7 @@ export function decideSigningRequest(state: SigningRequestState): SigningRequest
   }
   const readiness = issuerReadiness(issuer);
   if (!readiness.ready) {
-    return wait(
-      signingRequestEvents.issuerNotReady,
-      `${title} is not ready: ${readiness.message}`,
-    );
+    return wait(signingRequestEvents.issuerNotReady, `${title} is not ready: ${readiness.message}`);
   }
   return decideInput(state, issuer, found.type);
 }

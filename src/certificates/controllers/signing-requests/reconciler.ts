@@ -133,7 +133,9 @@ async function sign(
     case 'issued': {
       const certificate = Buffer.from(result.chainPem, 'utf8').toString('base64');
       const signed = {...request, status: {...request.status, certificate}};
-      const remarks = (result.warnings ?? []).map(remark => ({type: 'Warning', ...remark}) as const);
+      const remarks = (result.warnings ?? []).map(
+        remark => ({type: 'Warning', ...remark}) as const,
+      );
       const reason = signingRequestEvents.certificateIssued;
       const message = `signed by ${request.spec.signerName}`;
       await write(signed, [...remarks, {type: 'Normal', reason, message}], dependencies, waiting);
