@@ -1,24 +1,41 @@
 import type {KubernetesObject} from '#shared/kube/object';
 import {requestConditionsSchema} from './conditions.ts';
 import type {FromSchema} from './from-schema.ts';
-import {issuerReferenceSchema} from './issuer-reference.ts';
-import {kindSchema, bytes, flag, instant, mapOf, object, text, texts} from './json-schema.ts';
+import {checkedIssuerReferenceSchema} from './issuer-reference.ts';
+import {
+  kindSchema,
+  bytes,
+  flag,
+  instant,
+  mapOf,
+  object,
+  text,
+  texts,
+  withRules,
+} from './json-schema.ts';
 import {usagesSchema} from './usages.ts';
 
-const specSchema = object(
+const specSchema = withRules(
+  object(
+    {
+      duration: text,
+      extra: mapOf({type: 'array', items: text}),
+      groups: texts,
+      isCA: flag,
+      issuerRef: checkedIssuerReferenceSchema,
+      request: bytes,
+      uid: text,
+      usages: usagesSchema,
+      username: text,
+    },
+    'issuerRef',
+    'request',
+  ),
   {
-    duration: text,
-    extra: mapOf({type: 'array', items: text}),
-    groups: texts,
-    isCA: flag,
-    issuerRef: issuerReferenceSchema,
-    request: bytes,
-    uid: text,
-    usages: usagesSchema,
-    username: text,
+    rule: 'self == oldSelf',
+    message: 'a request never changes: delete it and make another',
+    reason: 'FieldValueForbidden',
   },
-  'issuerRef',
-  'request',
 );
 
 const statusSchema = object({

@@ -1,9 +1,21 @@
+import {isEmpty, isFilled} from './cel.ts';
 import type {FromSchema} from './from-schema.ts';
-import {object, text} from './json-schema.ts';
+import {object, text, withRules} from './json-schema.ts';
 import {GROUP} from './names.ts';
 
 /** `spec.issuerRef` of Certificate, CertificateRequest, Order and Challenge. */
 export const issuerReferenceSchema = object({group: text, kind: text, name: text}, 'name');
+
+/** The same where the API server refuses what cannot be meant. */
+export const checkedIssuerReferenceSchema = withRules(
+  issuerReferenceSchema,
+  {rule: 'self.name.size() > 0', message: 'name the issuer', fieldPath: '.name'},
+  {
+    rule: `${isFilled('self.group')} && self.group != '${GROUP}' || ${isEmpty('self.kind')} || self.kind in ['Issuer', 'ClusterIssuer']`,
+    message: `must be Issuer or ClusterIssuer, or set group for an issuer of another controller`,
+    fieldPath: '.kind',
+  },
+);
 
 export type IssuerReference = FromSchema<typeof issuerReferenceSchema>;
 
