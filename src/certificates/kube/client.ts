@@ -66,24 +66,24 @@ export interface ApiClient extends AsyncDisposable {
   ): Promise<readonly T[]>;
   create<T extends KubernetesObject>(
     resource: ResourceType<T>,
-    object: T,
+    object: NoInfer<T>,
     options: WriteOptions & {readonly dryRun?: boolean},
   ): Promise<T>;
   /** Replaces an object; its `metadata.resourceVersion`, if any, is the lock (409). */
   update<T extends KubernetesObject>(
     resource: ResourceType<T>,
-    object: T,
+    object: NoInfer<T>,
     options: UpdateOptions,
   ): Promise<T>;
   updateStatus<T extends KubernetesObject>(
     resource: ResourceType<T>,
-    object: T,
+    object: NoInfer<T>,
     options: WriteOptions,
   ): Promise<T>;
   /** Server-side apply: creates the object, or sets exactly the fields that it names. */
   apply<T extends KubernetesObject>(
     resource: ResourceType<T>,
-    object: T,
+    object: NoInfer<T>,
     options: ApplyOptions,
   ): Promise<T>;
   /** JSON merge patch (RFC 7396). */
@@ -199,7 +199,7 @@ function writeCalls(
 ): Pick<ApiClient, 'create' | 'update' | 'updateStatus' | 'apply' | 'patch' | 'delete'> {
   const update = <T extends KubernetesObject>(
     resource: ResourceType<T>,
-    object: T,
+    object: NoInfer<T>,
     {signal, fieldManager, subresource}: UpdateOptions,
   ): Promise<T> => {
     const path = objectPath(resource, object.metadata, subresource);
