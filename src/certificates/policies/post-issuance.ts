@@ -18,16 +18,12 @@ export interface PostIssuanceInput {
  * Why a target Secret has to be written again with the certificate that it has; the first reason
  * that applies (certificates.md §3.2, post-issuance chain).
  *
- * Undefined for a Secret without a good key pair: that one is issued again instead.
- * `ManagedFieldsParseError` cannot be repaired by writing; it is to be told, not acted upon.
+ * Undefined for a Secret without a good key pair (that one is issued again instead), and for one
+ * whose managed fields cannot be read: writing would not repair those, so it would never end.
  */
 export function postIssuanceViolation(input: PostIssuanceInput): Violation | undefined {
   const {managed, keyPair} = input.secret;
-  if (keyPair.kind !== 'good') return undefined;
-  if (managed.kind === 'unreadable') {
-    const message = `Updating Secret because its managed fields cannot be read: ${managed.message}`;
-    return {reason: 'ManagedFieldsParseError', message};
-  }
+  if (keyPair.kind !== 'good' || managed.kind === 'unreadable') return undefined;
   for (const check of checks) {
     const violation = check({...input, managed});
     if (violation === undefined) continue;

@@ -2,8 +2,9 @@ import type {KeyObject} from 'node:crypto';
 import {parseCertificate, type ParsedCertificate} from '../../x509/certificate.ts';
 import {createCertificate} from '../../x509/create-certificate.ts';
 import {parseSigningRequest} from '../../x509/certificate-request.ts';
-import {subjectName} from '../../x509/distinguished-name.ts';
+import {subjectName, type DistinguishedName} from '../../x509/distinguished-name.ts';
 import {generatePrivateKey} from '../../x509/keys.ts';
+import {nameAttributes} from '../../x509/name-attributes.ts';
 
 export interface TemporaryCertificateInput {
   /** The signing request of the issuance under way: names, usages and key come from it. */
@@ -29,7 +30,7 @@ export async function temporaryCertificate({
   const validity = {notBefore: now, notAfter: new Date(now.getTime() + durationMs)};
   const ca = await temporaryCa(validity);
   return createCertificate({
-    subject: [...request.subject, ...subjectName({serialNumber: SERIAL_NUMBER})],
+    subject: marked(request.subject),
     names: request.names,
     publicKey: request.publicKey,
     ...validity,
@@ -39,8 +40,13 @@ export async function temporaryCertificate({
   });
 }
 
-/** The same for every temporary certificate, so that it is recognized. */
-const SERIAL_NUMBER = '1234567890';
+/** The serial number (of the subject) that every temporary certificate has, in place of another. */
+function marked(subject: DistinguishedName): DistinguishedName {
+  const others = subject.filter(
+    level => !level.some(({oid}) => oid === nameAttributes.SERIALNUMBER),
+  );
+  return [...others, ...subjectName({serialNumber: '1234567890'})];
+}
 
 async function temporaryCa(validity: {readonly notBefore: Date; readonly notAfter: Date}): Promise<{
   readonly key: KeyObject;
