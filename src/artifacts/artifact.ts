@@ -23,6 +23,8 @@ export type ArtifactName =
   | 'slipway-cri'
   | 'slipway-cri-unpack-worker'
   | 'slipway-cri-koffi'
+  | 'slipway-certs'
+  | 'slipway-certs-manifests'
   | 'cni-bridge'
   | 'cni-flannel'
   | 'cni-host-local'

@@ -7,18 +7,20 @@ export type ComponentName =
   | 'container-tools'
   | 'node'
   | 'slipway-cri'
+  | 'slipway-certs'
   | 'cni-plugins'
   | 'cni-flannel'
   | 'pause'
   | 'network-layer'
   | 'shell-layer'
+  | 'node-layer'
   | 'kubernetes'
   | 'etcd'
   | 'flannel'
   | 'coredns';
 
 /** A file that a component gives: an artifact, or a layer that only images use. */
-export type FileName = ArtifactName | 'network-layer' | 'shell-layer';
+export type FileName = ArtifactName | 'network-layer' | 'shell-layer' | 'node-layer';
 
 export interface Component {
   readonly name: ComponentName;
@@ -225,6 +227,19 @@ export const catalogue: readonly Component[] = [
     },
   },
   {
+    name: 'slipway-certs',
+    version: SLIPWAY_VERSION,
+    recipe: {
+      kind: 'own',
+      build: 'src/certificates/build.ts',
+      sources: ['src/certificates', 'src/shared', 'package-lock.json'],
+      outputs: {
+        'slipway-certs': 'slipway-certs.mjs',
+        'slipway-certs-manifests': 'manifests.json',
+      },
+    },
+  },
+  {
     name: 'cni-plugins',
     version: 'v1.9.1',
     recipe: {
@@ -288,6 +303,22 @@ export const catalogue: readonly Component[] = [
         bin: 'usr/bin',
         ...Object.fromEntries(BUSYBOX_LINKS.map(name => [`usr/bin/${name}`, 'busybox'])),
       },
+      aptPackages: UNPACKER,
+    },
+  },
+  {
+    // What the Node binary of npm is linked with (a test reads it from the binary).
+    name: 'node-layer',
+    version: 'trixie-1',
+    recipe: {
+      kind: 'debian',
+      file: 'node-layer',
+      suite: 'trixie',
+      include: ['libstdc++6', 'libgcc-s1', 'libc6'],
+      keep: ['usr/lib', 'usr/lib64'],
+      // Character sets, link-time audits and locales of glibc: Node has its own.
+      drop: ['usr/lib/*/gconv', 'usr/lib/*/audit', 'usr/lib/locale'],
+      links: {lib: 'usr/lib', lib64: 'usr/lib64'},
       aptPackages: UNPACKER,
     },
   },

@@ -124,17 +124,30 @@ export class LockFile {
 
   /** Adds an image, or checks it. @throws CodedError ERR_ARTIFACT_CHECKSUM */
   async admitImage(found: LockedImage): Promise<void> {
-    const same = (locked: LockedImage) =>
-      locked.reference === found.reference &&
-      locked.arch === found.arch &&
-      locked.compression === found.compression;
-    const locked = this.#lock.images.find(same);
+    const locked = this.#lockedImage(found);
     if (locked === undefined) {
       await this.#write({...this.#lock, images: [...this.#lock.images, found]});
     } else if (locked.digest !== found.digest) {
       const detail = {locked: locked.digest, found: found.digest};
       throw checksumMismatch(found.reference, this.#path, detail);
     }
+  }
+
+  /** Notes what an image is now, whatever it was before: for those with a program of this checkout. */
+  async recordImage(found: LockedImage): Promise<void> {
+    const locked = this.#lockedImage(found);
+    if (locked?.digest === found.digest) return;
+    const others = this.#lock.images.filter(each => each !== locked);
+    await this.#write({...this.#lock, images: [...others, found]});
+  }
+
+  #lockedImage({reference, arch, compression}: LockedImage): LockedImage | undefined {
+    return this.#lock.images.find(
+      locked =>
+        locked.reference === reference &&
+        locked.arch === arch &&
+        locked.compression === compression,
+    );
   }
 
   /** Writes go one after the other, so that the last one holds everything. */

@@ -230,3 +230,40 @@ test('an archive of images is an OCI layout under their full names, of the size 
     code: 'ERR_ARTIFACT_VERSION_UNKNOWN',
   });
 });
+
+test('the lock follows an image with a program of this checkout, and no other', async t => {
+  await using folder = await temporaryFolder();
+  const {certificates, pause} = imageCatalogue;
+  const assemble = async (content: string) => {
+    const source = fakeSource({
+      key: ({name}) => (name === 'slipway-certs' ? `${name}-${content}` : name),
+      content: file => (file === 'slipway-certs' ? content : file),
+    });
+    const store = await openFakeStore(folder.path, source);
+    const {digest} = await assembleImage(certificates, {store, compression: 'none', signal});
+    await assembleImage(pause, {store, compression: 'none', signal});
+    t.deepEqual(store.lock.imageDigests(certificates.reference, 'amd64'), [digest]);
+    return digest;
+  };
+  const first = await assemble('one');
+  t.is(await assemble('one'), first);
+  t.not(await assemble('two'), first);
+});
+
+test("the controller's image runs as nobody, with small Node flags, and is made for finished clusters", async t => {
+  await using folder = await temporaryFolder();
+  const store = await openFakeStore(folder.path, fakeSource());
+  const {certificates} = imageCatalogue;
+  const image = await assembleImage(certificates, {store, compression: 'none', signal});
+  const manifest = parseManifest(image.manifest, '');
+  if (!('config' in manifest)) return void t.fail();
+  const {config} = JSON.parse(
+    String(await blobBytes(image, manifest.config.digest)),
+  ) as ImageConfig;
+  t.is(config.User, '65532:65532');
+  t.true(config.Env.includes('UV_THREADPOOL_SIZE=4'));
+  t.deepEqual(config.Entrypoint?.slice(-1), ['/opt/slipway/slipway-certs.mjs']);
+  const {worker, controlPlane, all} = imagesFor({kubernetesVersion: 'v1.36.3'});
+  t.false([...worker, ...controlPlane].includes(certificates.reference));
+  t.true(all.includes(certificates.reference));
+});

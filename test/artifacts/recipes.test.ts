@@ -7,6 +7,7 @@ import {buildFailure, commandName, goSettings, isTransient} from '#artifacts/sou
 import {selectEntries} from '#artifacts/sources/extract-debian';
 import {takeNpmProgram} from '#artifacts/sources/npm-program';
 import {machineArch, openPackagesSource} from '#artifacts/sources/packages';
+import {hasCommand, run} from '#shared/local-process';
 import {temporaryFolder} from '#test/temporary-folder';
 import test from 'ava';
 
@@ -274,4 +275,26 @@ test('a program of npm is that of this architecture and of the version that the 
     takeNpmProgram({...job, component: {...component, version: 'v1.0.0'}}, own as 'amd64'),
     {code: 'ERR_BUILD_FAILED'},
   );
+});
+
+const withReadelf = hasCommand('readelf') ? test : test.skip; // binutils come when they are needed
+withReadelf("the layer below Node has the libraries that Node's binary asks for", async t => {
+  const path = join(
+    import.meta.dirname,
+    '../../node_modules',
+    `node-linux-${process.arch}/bin/node`,
+  );
+  const {exitCode, stdout} = await run(['readelf', '--wide', '--dynamic', path], {signal});
+  t.is(exitCode, 0, path);
+  const glibc = ['libc.so.6', 'libdl.so.2', 'libm.so.6', 'libpthread.so.0', 'ld-linux-x86-64.so.2', 'ld-linux-aarch64.so.1']; // prettier-ignore
+  const fromPackages: Readonly<Record<string, string>> = {
+    ...Object.fromEntries(glibc.map(name => [name, 'libc6'])),
+    'libstdc++.so.6': 'libstdc++6',
+    'libgcc_s.so.1': 'libgcc-s1',
+  };
+  const {recipe} = componentOf('node-layer');
+  if (recipe.kind !== 'debian') return void t.fail();
+  for (const library of parseNeeds(stdout).libraries) {
+    t.true(recipe.include.includes(fromPackages[library] ?? ''), library);
+  }
 });

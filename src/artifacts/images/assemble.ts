@@ -3,6 +3,7 @@ import {type Digest, digestOfBytes} from '#shared/oci/digest';
 import {type ImageConfig, mediaTypes} from '#shared/oci/manifest';
 import type {Upload} from '#shared/oci/registry-client';
 import type {Arch} from '../artifact.ts';
+import {componentOf} from '../catalogue.ts';
 import type {ArtifactStore} from '../store.ts';
 import type {ImageSpecification} from './image-catalogue.ts';
 import {type Compression, type Layer, makeLayer} from './layer.ts';
@@ -65,7 +66,8 @@ export async function assembleImage(
   });
   const {reference} = specification;
   const digest = digestOfBytes(manifest);
-  await store.lock.admitImage({reference, arch: store.arch, compression, digest});
+  const found = {reference, arch: store.arch, compression, digest};
+  await (isOwn(specification) ? store.lock.recordImage(found) : store.lock.admitImage(found));
   const layerBlobs = layers.map(({descriptor: {digest, size}, path}) => ({
     digest,
     size,
@@ -73,6 +75,11 @@ export async function assembleImage(
   }));
   const blobs = [{...configBlob, content: Buffer.from(config)}, ...layerBlobs];
   return {reference, digest, manifest, blobs};
+}
+
+/** Whether a program of this checkout is in it: what the image should be, the checkout says. */
+function isOwn({programs}: ImageSpecification): boolean {
+  return Object.values(programs).some(name => componentOf(name).recipe.kind === 'own');
 }
 
 /** The layer with the image's own programs and the few files that every program may look for. */
@@ -96,7 +103,7 @@ async function ownLayer({programs}: ImageSpecification, store: ArtifactStore) {
 }
 
 function formatConfig(
-  {entrypoint, command, user}: ImageSpecification,
+  {entrypoint, command, user, environment = {}}: ImageSpecification,
   architecture: Arch,
   layers: readonly Layer[],
 ): string {
@@ -105,7 +112,7 @@ function formatConfig(
     os: 'linux',
     created: CREATED,
     config: {
-      Env: [`PATH=${PATH}`],
+      Env: Object.entries({PATH, ...environment}).map(([name, value]) => `${name}=${value}`),
       ...(user === undefined ? {} : {User: user}),
       ...(entrypoint === undefined ? {} : {Entrypoint: entrypoint}),
       ...(command === undefined ? {} : {Cmd: command}),

@@ -4,6 +4,7 @@ import {
   KUBERNETES_VERSION,
   PAUSE_VERSION,
   PROOF_VERSION,
+  SLIPWAY_VERSION,
   componentOf,
 } from '../catalogue.ts';
 import type {ArtifactsErrorCode} from '../errors.ts';
@@ -19,6 +20,8 @@ export interface ImageSpecification {
   readonly entrypoint?: readonly string[];
   readonly command?: readonly string[];
   readonly user?: string;
+  /** Variables beside PATH. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 /** References by what needs them. */
@@ -27,6 +30,7 @@ export interface ClusterImages {
   readonly controlPlane: readonly string[];
   /** What every host runs: pause, kube-proxy, the network add-on, the proof's pods. */
   readonly worker: readonly string[];
+  /** With what is started in the finished cluster: the certificate controller. */
   readonly all: readonly string[];
   readonly byRole: Readonly<Record<ImageRole, string>>;
 }
@@ -40,7 +44,8 @@ export type ImageRole =
   | 'coredns'
   | 'pause'
   | 'flannel'
-  | 'proof';
+  | 'proof'
+  | 'certificates';
 
 const kube = (name: FileName): string => `registry.k8s.io/${name}:${KUBERNETES_VERSION}`;
 const bin = (name: FileName): Readonly<Record<string, FileName>> => ({
@@ -103,6 +108,20 @@ export const imageCatalogue: Readonly<Record<ImageRole, ImageSpecification>> = {
     programs: {},
     command: ['/bin/sh'],
   },
+  certificates: {
+    reference: `slipway.invalid/slipway-certs:${SLIPWAY_VERSION}`,
+    baseLayers: ['node-layer'],
+    programs: {...bin('node'), 'opt/slipway/slipway-certs.mjs': 'slipway-certs'},
+    // What the flags and variables save: docs/certificates.md, "Memory".
+    entrypoint: [
+      '/usr/local/bin/node',
+      '--max-semi-space-size=1',
+      '--optimize-for-size',
+      '/opt/slipway/slipway-certs.mjs',
+    ],
+    environment: {UV_THREADPOOL_SIZE: '4'},
+    user: '65532:65532',
+  },
 };
 
 /**
@@ -121,11 +140,11 @@ export function imagesFor({kubernetesVersion}: {kubernetesVersion: string}): Clu
   const byRole = Object.fromEntries(
     Object.entries(imageCatalogue).map(([role, {reference}]) => [role, reference]),
   ) as Record<ImageRole, string>; // the same keys
-  const {apiserver, controllerManager, scheduler, proxy, etcd, coredns, pause, flannel, proof} =
-    byRole;
+  const {apiserver, controllerManager, scheduler, proxy, etcd} = byRole;
+  const {coredns, pause, flannel, proof, certificates} = byRole;
   const worker = [pause, proxy, flannel, coredns, proof];
   const controlPlane = [apiserver, controllerManager, scheduler, etcd, ...worker];
-  return {byRole, worker, controlPlane, all: controlPlane};
+  return {byRole, worker, controlPlane, all: [...controlPlane, certificates]};
 }
 
 /**
