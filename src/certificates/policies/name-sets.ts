@@ -1,5 +1,6 @@
 import type {DistinguishedName} from '../x509/distinguished-name.ts';
 import type {GeneralName} from '../x509/general-names.ts';
+import {formatIpAddress, parseIpAddress} from '../x509/ip-address.ts';
 
 /** Kinds of names that a Certificate can ask for. */
 export type NameKind = 'dns' | 'email' | 'ip' | 'uri' | 'other';
@@ -53,17 +54,13 @@ export function formatSubject(subject: DistinguishedName): string {
 export function sameSet(a: readonly string[], b: readonly string[]): boolean {
   const left = new Set(a);
   const right = new Set(b);
-  return left.size === right.size && [...left].every(value => right.has(value));
+  return left.size === right.size && left.isSubsetOf(right);
 }
 
-/** IPv6 has many spellings; an address mapped from IPv4 is encoded as IPv4 (RFC 5280 §4.2.1.6). */
-export function canonicalAddress(text: string): string {
-  if (!text.includes(':')) return text;
-  const host = URL.parse(`http://[${text}]/`)?.hostname.slice(1, -1) ?? text.toLowerCase();
-  const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(host);
-  if (mapped === null) return host;
-  const [high = 0, low = 0] = mapped.slice(1).map(part => Number.parseInt(part, 16));
-  return [high >> 8, high & 255, low >> 8, low & 255].join('.');
+/** IPv6 has many spellings, and an address mapped from IPv4 is encoded as IPv4. */
+function canonicalAddress(text: string): string {
+  const octets = parseIpAddress(text);
+  return (octets === undefined ? undefined : formatIpAddress(octets)) ?? text;
 }
 
 /** A parser may have escaped a character or lowered the host. */

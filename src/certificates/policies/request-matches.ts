@@ -6,6 +6,7 @@ import {
   signingParameters,
   type SigningParameters,
 } from '../controllers/certificates/signing-request.ts';
+import {formatIpRange, parseIpRange} from '../x509/ip-address.ts';
 import type {OwnedRequest} from './certificate-state.ts';
 import {
   formatSubject,
@@ -99,16 +100,23 @@ interface ConstraintSets {
   readonly uriDomains?: readonly string[];
 }
 
-/** Lists in any order, and empty ones as if they were not there. */
-function constraintsText(
-  constraints:
-    | {readonly critical?: boolean; readonly permitted?: ConstraintSets; readonly excluded?: ConstraintSets} // prettier-ignore
-    | undefined,
-): string {
-  const text = [constraints?.permitted, constraints?.excluded].map(sets =>
-    [sets?.dnsDomains, sets?.ipRanges, sets?.emailAddresses, sets?.uriDomains].map(list =>
-      [...new Set(list)].toSorted(),
-    ),
-  );
-  return JSON.stringify(text);
+interface Constraints {
+  readonly permitted?: ConstraintSets;
+  readonly excluded?: ConstraintSets;
+}
+
+/** Lists in any order, empty ones as if they were not there, ranges without the bits they mask. */
+function constraintsText(constraints: Constraints | undefined): string {
+  const lists = [constraints?.permitted, constraints?.excluded].flatMap(sets => [
+    sets?.dnsDomains ?? [],
+    (sets?.ipRanges ?? []).map(canonicalRange),
+    sets?.emailAddresses ?? [],
+    sets?.uriDomains ?? [],
+  ]);
+  return JSON.stringify(lists.map(list => [...new Set(list)].toSorted()));
+}
+
+function canonicalRange(text: string): string {
+  const octets = parseIpRange(text);
+  return (octets === undefined ? undefined : formatIpRange(octets)) ?? text;
 }

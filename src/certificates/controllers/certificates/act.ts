@@ -1,11 +1,14 @@
+import type {KeyObject} from 'node:crypto';
 import {isCoded} from '#shared/errors';
 import {ApiRefusedError} from '#shared/kube/errors';
 import type {Certificate, CertificateStatus} from '../../apis/certificate.ts';
+import type {CertificateRequest} from '../../apis/certificate-request.ts';
 import {certificateEvents as events, certificateReasons as reasons} from '../../apis/names.ts';
 import {certificateRequests, certificates} from '../../apis/resources.ts';
 import type {CertificateState, OwnedRequest} from '../../policies/certificate-state.ts';
 import {keyOf} from '../../kube/resource.ts';
 import type {ReconcilerDependencies} from '../dependencies.ts';
+import {requestDifferences} from '../../policies/request-matches.ts';
 import {controllerOf, itemOf} from '../views.ts';
 import {
   abandonedStatus,
@@ -21,6 +24,7 @@ import {createKeySecret, deleteKeySecrets} from './key-secrets.ts';
 import {requestObject} from './request-object.ts';
 import {keySecretName, nameOf} from './secret-name.ts';
 import {signingRequestFor} from './signing-request.ts';
+import {ownedRequest} from './state.ts';
 import type {Step} from './step.ts';
 import {repairSecret, writeIssued, writeTemporary} from './target-secret.ts';
 
@@ -165,26 +169,19 @@ async function createRequest(
   act: Act,
   {revision, key: secret}: Extract<Step, {readonly kind: 'create-request'}>,
 ): Promise<void> {
-  const {client, views, settings, signal, state, keys} = act;
+  const {client, views, signal, state, keys} = act;
   const {certificate} = state;
   const key = await keys.read(secret, {signal});
   if (key === undefined) {
     views.secrets.forget(secret.key); // the watch is behind; without its key it is worth nothing
     return;
   }
-  let signingRequest: string;
-  try {
-    signingRequest = signingRequestFor(certificate.spec, key);
-  } catch (error) {
-    if (!isCoded(error)) throw error;
-    const message = `no signing request can be made: ${error.message}; ${error.hint}`;
-    await fail(act, {reason: reasons.invalidCertificateRequest, message}, events.requestFailed);
+  const object = newRequest(act, {revision, key, keySecretName: nameOf(secret)});
+  if (!('metadata' in object)) {
+    const failure = {reason: reasons.invalidCertificateRequest, message: object.message};
+    await fail(act, failure, events.requestFailed);
     return;
   }
-  const {copiedAnnotationPrefixes} = settings;
-  const keyName = nameOf(secret);
-  const parts = {revision, signingRequest, keySecretName: keyName, copiedAnnotationPrefixes};
-  const object = requestObject(certificate, parts);
   try {
     const options = {signal, fieldManager: MANAGERS.request};
     const created = await client.create(certificateRequests, object, options);
@@ -196,6 +193,29 @@ async function createRequest(
   }
   const message = `Asked for a certificate with CertificateRequest ${quote(object.metadata.name)}`;
   tell(act, certificate, {reason: events.requested, message});
+}
+
+/** A request that would not be taken for what the specification asks for would be made for ever. */
+function newRequest(
+  {state, settings}: Act,
+  parts: {readonly revision: number; readonly key: KeyObject; readonly keySecretName: string},
+): CertificateRequest | {readonly message: string} {
+  const {certificate} = state;
+  try {
+    const object = requestObject(certificate, {
+      ...parts,
+      signingRequest: signingRequestFor(certificate.spec, parts.key),
+      copiedAnnotationPrefixes: settings.copiedAnnotationPrefixes,
+    });
+    const differences = requestDifferences(certificate.spec, ownedRequest(object, certificate));
+    if (differences.length === 0) return object;
+    const message = `no request can say what the specification says in ${differences.join(', ')}`;
+    return {message};
+  } catch (error) {
+    if (!isCoded(error)) throw error;
+    const message = `no signing request can be made: ${error.message}; ${error.hint}`;
+    return {message};
+  }
 }
 
 /**
