@@ -1,4 +1,7 @@
 import type {KubernetesObject} from '#shared/kube/object';
+import {certificatePolicy} from './certificate-policy.ts';
+import {issuerPolicy} from './issuer-policy.ts';
+import {orderPolicies} from './order-policies.ts';
 import {requestPolicies} from './request-policies.ts';
 
 /**
@@ -7,5 +10,5 @@ import {requestPolicies} from './request-policies.ts';
  * binding.
  */
 export function admissionPolicies(): readonly KubernetesObject[] {
-  return [...requestPolicies()];
+  return [...requestPolicies(), ...certificatePolicy(), ...issuerPolicy(), ...orderPolicies()];
 }

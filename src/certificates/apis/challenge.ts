@@ -2,29 +2,32 @@ import type {KubernetesObject} from '#shared/kube/object';
 import {acmeSolverSchema} from './acme-solver.ts';
 import type {FromSchema} from './from-schema.ts';
 import {issuerReferenceSchema} from './issuer-reference.ts';
-import {kindSchema, flag, instant, object, oneOf, text} from './json-schema.ts';
+import {kindSchema, flag, instant, object, oneOf, text, withRules} from './json-schema.ts';
 import {acmeStateSchema} from './order.ts';
 
-const specSchema = object(
-  {
-    authorizationURL: text,
-    dnsName: text,
-    issuerRef: issuerReferenceSchema,
-    key: text,
-    solver: acmeSolverSchema,
-    token: text,
-    type: oneOf('HTTP-01', 'DNS-01'),
-    url: text,
-    wildcard: flag,
-  },
-  'authorizationURL',
-  'dnsName',
-  'issuerRef',
-  'key',
-  'solver',
-  'token',
-  'type',
-  'url',
+const specSchema = withRules(
+  object(
+    {
+      authorizationURL: text,
+      dnsName: text,
+      issuerRef: issuerReferenceSchema,
+      key: text,
+      solver: acmeSolverSchema,
+      token: text,
+      type: oneOf('HTTP-01', 'DNS-01'),
+      url: text,
+      wildcard: flag,
+    },
+    'authorizationURL',
+    'dnsName',
+    'issuerRef',
+    'key',
+    'solver',
+    'token',
+    'type',
+    'url',
+  ),
+  {rule: 'self == oldSelf', message: 'a challenge never changes', reason: 'FieldValueForbidden'},
 );
 
 const statusSchema = object({

@@ -2,25 +2,32 @@ import type {KubernetesObject} from '#shared/kube/object';
 import {acmeIssuerSchema} from './acme-issuer.ts';
 import {conditionsSchema} from './conditions.ts';
 import type {FromSchema} from './from-schema.ts';
-import {kindSchema, object, text, texts} from './json-schema.ts';
+import {kindSchema, object, text, texts, withRules} from './json-schema.ts';
+import {caRule, issuerTypeRule} from './issuer-rules.ts';
 import {vaultIssuerSchema} from './vault-issuer.ts';
 import {venafiIssuerSchema} from './venafi-issuer.ts';
 
-const specSchema = object({
-  acme: acmeIssuerSchema,
-  ca: object(
-    {
-      crlDistributionPoints: texts,
-      issuingCertificateURLs: texts,
-      ocspServers: texts,
-      secretName: text,
-    },
-    'secretName',
-  ),
-  selfSigned: object({crlDistributionPoints: texts}),
-  vault: vaultIssuerSchema,
-  venafi: venafiIssuerSchema,
-});
+const specSchema = withRules(
+  object({
+    acme: acmeIssuerSchema,
+    ca: withRules(
+      object(
+        {
+          crlDistributionPoints: texts,
+          issuingCertificateURLs: texts,
+          ocspServers: texts,
+          secretName: text,
+        },
+        'secretName',
+      ),
+      caRule,
+    ),
+    selfSigned: object({crlDistributionPoints: texts}),
+    vault: vaultIssuerSchema,
+    venafi: venafiIssuerSchema,
+  }),
+  issuerTypeRule,
+);
 
 const statusSchema = object({
   acme: object({lastPrivateKeyHash: text, lastRegisteredEmail: text, uri: text}),

@@ -55,10 +55,11 @@ export function mapOf<const S extends JsonSchema>(values: S) {
   return {type: 'object', additionalProperties: values} as const;
 }
 
+/** What is required comes from the arguments alone, never from where the schema is used. */
 export function object<
   const P extends Readonly<Record<string, JsonSchema>>,
   const R extends keyof P & string = never,
->(properties: P, ...required: readonly R[]): ObjectSchema<P, R> {
+>(properties: P, ...required: readonly R[]): ObjectSchema<P, NoInfer<R>> {
   return {type: 'object', properties, ...(required.length === 0 ? {} : {required})};
 }
 
