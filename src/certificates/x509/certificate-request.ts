@@ -9,11 +9,10 @@ import {readBitOctets, readObjectIdentifier, readSmallInteger} from './der-value
 import type {DistinguishedName} from './distinguished-name.ts';
 import {decodeExtensions, type ReadExtensions, schemaExtensions} from './extension-list.ts';
 import type {GeneralName} from './general-names.ts';
-import {encodePublicKey} from './keys.ts';
 import {decodeName, schemaName} from './name-encoding.ts';
 import type {NameConstraints} from './name-constraints.ts';
 import {decodePem, encodePem, pemLimits} from './pem.ts';
-import {digestOfPublicKeyInfo, parsePublicKeyInfo} from './public-key-info.ts';
+import {digestOfPublicKeyInfo, encodePublicKey, parsePublicKeyInfo} from './public-key-info.ts';
 import {createSigner} from './signature-algorithm.ts';
 import {isSignatureValid} from './signature-check.ts';
 
@@ -31,7 +30,7 @@ export interface SigningRequestFields {
   readonly nameConstraints?: NameConstraints | undefined;
   /** The private key, which the request is for and signed with. */
   readonly key: KeyObject;
-  /** One of `SignatureAlgorithm`; by default by the key's size. */
+  /** One of cert-manager's words; by default by the key's size. */
   readonly signatureAlgorithm?: string | undefined;
 }
 

@@ -7,19 +7,24 @@ import {
   Validity,
   Version,
 } from '@peculiar/asn1-x509';
+import assert from 'node:assert/strict';
 import {createHash, randomBytes, type KeyObject} from 'node:crypto';
+import {CodedError} from '#shared/errors';
+import type {CertificatesErrorCode} from '../errors.ts';
 import {derTags, readSequence} from './der.ts';
 import {readBitOctets} from './der-values.ts';
 import type {DistinguishedName} from './distinguished-name.ts';
 import {schemaExtensions} from './extension-list.ts';
 import type {GeneralName} from './general-names.ts';
-import {encodePublicKey} from './keys.ts';
 import type {NameConstraints} from './name-constraints.ts';
 import {schemaName, schemaNameOfDer} from './name-encoding.ts';
 import type {ParsedCertificate} from './certificate.ts';
 import {encodePem} from './pem.ts';
+import {encodePublicKey} from './public-key-info.ts';
 import {createSigner} from './signature-algorithm.ts';
 
+const YEAR_1950 = new Date('1950-01-01T00:00:00Z');
+const YEAR_10000 = new Date('+010000-01-01T00:00:00Z');
 const SERIAL_OCTETS = 20; // RFC 5280 §4.1.2.2: at most 20
 
 export interface CertificateFields {
@@ -40,7 +45,7 @@ export interface CertificateFields {
   readonly ocspServers?: readonly string[] | undefined;
   readonly issuingCertificateUrls?: readonly string[] | undefined;
   readonly issuer: CertificateIssuer;
-  /** One of `SignatureAlgorithm`; by default by the size of the issuer's key. */
+  /** One of cert-manager's words; by default by the size of the issuer's key. */
   readonly signatureAlgorithm?: string | undefined;
 }
 
@@ -64,12 +69,12 @@ export function createCertificate(fields: CertificateFields): string {
   const publicKeyInfo = encodePublicKey(fields.publicKey);
   const tbsCertificate = new TBSCertificate({
     version: Version.v3,
-    serialNumber: new Uint8Array(fields.serial ?? randomSerial()).buffer,
+    serialNumber: new Uint8Array(checkedSerial(fields.serial ?? randomSerial())).buffer,
     signature: signer.identifier,
     issuer: issuer.certificate
       ? schemaNameOfDer(issuer.certificate.subjectDer)
       : schemaName(subject),
-    validity: new Validity({notBefore: fields.notBefore, notAfter: fields.notAfter}),
+    validity: validityOf(fields),
     subject: schemaName(subject),
     subjectPublicKeyInfo: AsnConvert.parse(publicKeyInfo, SubjectPublicKeyInfo),
     extensions: new Extensions(
@@ -92,10 +97,40 @@ export function createCertificate(fields: CertificateFields): string {
   return encodePem('CERTIFICATE', Buffer.from(AsnConvert.serialize(certificate)));
 }
 
+/**
+ * UTCTime up to 2049, GeneralizedTime from 2050 on (RFC 5280 §4.1.2.5); the library chooses, and
+ * would write nonsense for a year of five digits.
+ */
+function validityOf({notBefore, notAfter}: CertificateFields): Validity {
+  const isWritable = [notBefore, notAfter].every(
+    instant => instant >= YEAR_1950 && instant < YEAR_10000,
+  );
+  if (isWritable && notBefore < notAfter) return new Validity({notBefore, notAfter});
+  const [from, to] = [notBefore, notAfter].map(textOf);
+  throw new CodedError<CertificatesErrorCode>(
+    'ERR_REQUEST_INVALID',
+    `no certificate lasts from ${from} to ${to}`,
+    {
+      hint: 'ask for a duration that is positive and ends before the year 10000',
+    },
+  );
+}
+
+function textOf(instant: Date): string {
+  return Number.isNaN(instant.getTime()) ? 'a time that is none' : instant.toISOString();
+}
+
 /** Positive and in its shortest form: the first octet is 1 to 127. */
 function randomSerial(): Buffer {
   const serial = randomBytes(SERIAL_OCTETS);
   serial[0] = (serial[0] ?? 0) & 0x7f || 1;
+  return serial;
+}
+
+function checkedSerial(serial: Buffer): Buffer {
+  const [first = 0, second = 0] = serial;
+  const isShortest = first > 0 || second >= 0x80;
+  assert(first < 0x80 && isShortest && serial.length <= SERIAL_OCTETS, 'serial out of range');
   return serial;
 }
 

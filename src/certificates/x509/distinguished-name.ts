@@ -58,15 +58,3 @@ export function subjectName(fields: SubjectFields): DistinguishedName {
 export function nameValues(name: DistinguishedName, oid: string): readonly string[] {
   return name.flat().flatMap(attribute => (attribute.oid === oid ? [attribute.value] : []));
 }
-
-/**
- * Whether two names have the same levels with the same attributes, however the texts are stored.
- * Upper and lower case differ.
- */
-export function sameName(a: DistinguishedName, b: DistinguishedName): boolean {
-  return a.length === b.length && a.every((level, i) => levelKey(level) === levelKey(b[i] ?? []));
-}
-
-function levelKey(level: RelativeName): string {
-  return JSON.stringify(level.map(({oid, value}) => `${oid}=${value}`).toSorted());
-}

@@ -87,15 +87,6 @@ export function usageWords({keyUsages, extendedKeyUsages}: UsageBits): readonly 
   ];
 }
 
-/** Whether two lists of usages ask for the same, whatever words and order they use. */
-export function sameUsages(a: readonly string[], b: readonly string[]): boolean {
-  const [bitsA, bitsB] = [usageBits(a), usageBits(b)];
-  return (
-    bitsA.keyUsages.join() === bitsB.keyUsages.join() &&
-    bitsA.extendedKeyUsages.toSorted().join() === bitsB.extendedKeyUsages.toSorted().join()
-  );
-}
-
 /** The number that the schema library encodes: bit 0 is the lowest. */
 export function keyUsageFlags(words: readonly KeyUsageWord[]): number {
   return words.reduce((flags, word) => flags | (1 << keyUsageWords.indexOf(word)), 0);

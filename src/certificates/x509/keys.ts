@@ -1,14 +1,9 @@
-import {
-  createHash,
-  createPrivateKey,
-  createPublicKey,
-  generateKeyPair,
-  type KeyObject,
-} from 'node:crypto';
+import {createPrivateKey, generateKeyPair, type KeyObject} from 'node:crypto';
 import {promisify} from 'node:util';
 import {CodedError, isCoded} from '#shared/errors';
 import type {CertificatesErrorCode} from '../errors.ts';
 import {decodePemBlocks, encodePem, type PemBlock, pemLimits} from './pem.ts';
+import {digestOfPublicKeyInfo, encodePublicKey} from './public-key-info.ts';
 
 /** The kinds of private key that a Certificate can ask for; RSA's size is 2048 to 8192 bits. */
 export type KeyAlgorithm =
@@ -20,7 +15,8 @@ export type KeyAlgorithm =
 export type KeyEncoding = 'PKCS1' | 'PKCS8';
 
 const RSA_BITS_MIN = 2048;
-const RSA_BITS_MAX = 8192; // one of 16384 bits takes minutes to find
+const RSA_BITS_MAX = 8192; // one of 16384 bits takes minutes to find, and long to sign with
+const RSA_BITS_READ_MIN = 1024; // what is adopted may be old; a smaller one cannot sign with SHA-512
 const curveSizes = {prime256v1: 256, secp384r1: 384, secp521r1: 521} as const;
 const curveNames = {256: 'P-256', 384: 'P-384', 521: 'P-521'} as const;
 const generate = promisify(generateKeyPair);
@@ -110,7 +106,12 @@ export function decodePrivateKey(pem: Buffer | string): KeyObject {
   const form = Object.values(privateKeyForms).find(({label}) => label === block?.label);
   if (!block || !form) throw keyInvalid('the private key is missing');
   const key = parsePrivateKey(block.der, form);
-  keyAlgorithmOf(key);
+  const algorithm = keyAlgorithmOf(key);
+  if (algorithm.kind === 'RSA') {
+    const {size} = algorithm;
+    const isFit = size >= RSA_BITS_READ_MIN && size <= RSA_BITS_MAX;
+    if (!isFit) throw keyInvalid(`an RSA key of ${String(size)} bits is not used`);
+  }
   return key;
 }
 
@@ -119,7 +120,8 @@ function privateKeyBlocks(pem: Buffer | string): readonly PemBlock[] {
     return decodePemBlocks(pem, {
       what: 'a private key',
       labels: Object.keys(privateKeyForms),
-      ignoredLabels: ['EC PARAMETERS'], // as `openssl ecparam -genkey` writes them before the key
+      // What `openssl ecparam -genkey` writes before a key, and some deployments behind it.
+      ignoredLabels: ['EC PARAMETERS', 'CERTIFICATE'],
       maxBytes: pemLimits.privateKeyBytesMax,
       maxBlocks: 1,
     });
@@ -138,15 +140,9 @@ function parsePrivateKey(der: Buffer, {label, type}: PrivateKeyForm): KeyObject 
   }
 }
 
-/** The public key as SubjectPublicKeyInfo (RFC 5280 §4.1.2.7), of a private or public key. */
-export function encodePublicKey(key: KeyObject): Buffer {
-  const publicKey = key.type === 'private' ? createPublicKey(key) : key;
-  return publicKey.export({format: 'der', type: 'spki'});
-}
-
 /** SHA-256, in hexadecimal, of the public half as `encodePublicKey` writes it. */
 export function publicKeyDigest(key: KeyObject): string {
-  return createHash('sha256').update(encodePublicKey(key)).digest('hex');
+  return digestOfPublicKeyInfo(encodePublicKey(key));
 }
 
 function keyInvalid(message: string): CodedError<CertificatesErrorCode> {
