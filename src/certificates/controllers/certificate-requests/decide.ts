@@ -1,3 +1,4 @@
+import {messageOf} from '#shared/errors';
 import type {CertificateRequest} from '../../apis/certificate-request.ts';
 import {conditionIsTrue, findCondition} from '../../apis/conditions.ts';
 import {formatGoDuration, parseGoDuration} from '../../apis/duration.ts';
@@ -9,6 +10,7 @@ import {
   requestEvents,
   requestReasons,
 } from '../../apis/names.ts';
+import {issuerReferenceProblems} from '../../apis/request-validation.ts';
 import type {IssuerType, SigningInput} from '../../issuers/issuer-type.ts';
 import type {IssuerTypes} from '../../issuers/registry.ts';
 import {readSigningInput} from '../../issuers/signing-input.ts';
@@ -126,13 +128,8 @@ const DURATION_MS_MIN = 1_000;
 
 function readInput(request: CertificateRequest): ReturnType<typeof readSigningInput> {
   const {spec, metadata} = request;
-  const kind = issuerReference(spec.issuerRef).kind;
-  if (kind !== 'Issuer' && kind !== 'ClusterIssuer') {
-    return {
-      kind: 'invalid',
-      message: `spec.issuerRef.kind is ${JSON.stringify(kind)}; in group cert-manager.io it is Issuer or ClusterIssuer`,
-    };
-  }
+  const [problem] = issuerReferenceProblems(spec.issuerRef);
+  if (problem !== undefined) return {kind: 'invalid', message: problem};
   const durationMs = readDuration(spec.duration);
   if (typeof durationMs === 'string') return {kind: 'invalid', message: durationMs};
   const secretName = metadata.annotations?.[requestAnnotations.privateKeySecretName];
@@ -155,6 +152,6 @@ function readDuration(text: string | undefined): number | string {
     if (durationMs >= DURATION_MS_MIN) return durationMs;
     return `spec.duration is ${formatGoDuration(durationMs)}; it must be at least ${formatGoDuration(DURATION_MS_MIN)}`;
   } catch (error) {
-    return `spec.duration: ${error instanceof Error ? error.message : String(error)}`;
+    return `spec.duration: ${messageOf(error)}`;
   }
 }

@@ -1,7 +1,8 @@
 import {isDeepStrictEqual} from 'node:util';
 import {findCondition, setCondition} from '../../apis/conditions.ts';
 import type {Issuer} from '../../apis/issuer.ts';
-import {conditionTypes} from '../../apis/names.ts';
+import {issuerProblems} from '../../apis/issuer-validation.ts';
+import {conditionTypes, issuerReasons} from '../../apis/names.ts';
 import {clusterIssuers, issuers} from '../../apis/resources.ts';
 import type {IssuerVerdict} from '../../issuers/issuer-type.ts';
 import type {Outcome} from '../../kube/work-queue.ts';
@@ -59,6 +60,11 @@ function check(
   const found = issuerTypes.of(issuer.spec);
   if (found.kind === 'unknown') {
     return Promise.resolve({ready: false, reason: found.reason, message: found.message});
+  }
+  const problems = issuerProblems(issuer.spec);
+  if (problems.length > 0) {
+    const message = problems.join('; ');
+    return Promise.resolve({ready: false, reason: issuerReasons.invalidConfig, message});
   }
   return found.type.check(issuer, {
     secretNamespace: issuer.metadata.namespace ?? settings.clusterResourceNamespace,
