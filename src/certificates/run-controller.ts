@@ -5,6 +5,7 @@ import type {Controller, ControllerOptions} from './controller.ts';
 import type {ApiClient} from './kube/client.ts';
 import type {Clock} from './kube/clock.ts';
 import {leadWhile} from './kube/lease.ts';
+import {LEASE_NAME} from './manifests/lease.ts';
 import {createMetrics, type Metrics} from './metrics/metrics.ts';
 import type {Phase} from './server/health.ts';
 import {serveHealth, serveMetrics} from './server/listen.ts';
@@ -24,9 +25,6 @@ export interface Surroundings {
   /** The controller itself (`controller.ts`). */
   readonly start: (options: ControllerOptions) => Promise<Controller>;
 }
-
-/** cert-manager's own: while one of both holds it, the other does nothing. */
-export const LEASE_NAME = 'cert-manager-controller';
 
 /**
  * Runs the controller until it is told to end; then the work in progress is ended, and the Lease is

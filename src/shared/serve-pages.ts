@@ -46,11 +46,14 @@ export async function servePages(
       }
       const {status = 200, contentType, body} = page();
       response.writeHead(status, {'content-type': contentType});
-      if (typeof body === 'string' || method === 'HEAD') response.end(body);
-      else
-        Readable.from(body)
-          .on('error', () => response.destroy())
-          .pipe(response);
+      if (method === 'HEAD') response.end();
+      else if (typeof body === 'string') response.end(body);
+      else {
+        const pieces = Readable.from(body);
+        pieces.on('error', () => response.destroy()); // it would look complete otherwise
+        response.on('close', () => pieces.destroy());
+        pieces.pipe(response);
+      }
     },
   );
   server.maxConnections = CONNECTIONS_MAX;
