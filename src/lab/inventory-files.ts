@@ -53,6 +53,12 @@ export function clusterDocument(machineMemoryBytes: number): Readonly<Record<str
       },
       artifacts: {source: 'packages'},
       registry: {url: REGISTRY_URL},
+      certificates: {
+        issuers: [
+          {name: 'self-signed', selfSigned: {}},
+          {name: 'lab-ca', ca: {generate: {commonName: 'Lab CA'}}},
+        ],
+      },
       preflight: {ignore: ['SystemVerification']},
     },
   };

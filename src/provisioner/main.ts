@@ -1,3 +1,4 @@
+import {readFile} from 'node:fs/promises';
 import {homedir, hostname, userInfo} from 'node:os';
 import {join} from 'node:path';
 import {rolesByPhase} from '#roles';
@@ -9,6 +10,7 @@ import {assembleArchive} from '#artifacts/images/archive';
 import {findImages} from '#artifacts/images/push';
 import {type ArtifactStore, openArtifactStore} from '#artifacts/store';
 import type {ActionOptions, Artifacts, Environment} from './actions/environment.ts';
+import {parseControllerRelease} from './certificates/controller-release.ts';
 import type {Emit} from './engine/events.ts';
 import type {Cluster} from './role/cluster.ts';
 import {loadTemplates} from './template/templates.ts';
@@ -85,6 +87,17 @@ async function openArtifacts(
       flannel,
       coredns: byRole.coredns,
       proof: byRole.proof,
+      certificates: byRole.certificates,
+    },
+    controllerRelease: async () => {
+      const [program, manifests] = await Promise.all([
+        store.artifact('slipway-certs'),
+        store.artifact('slipway-certs-manifests'),
+      ]);
+      return parseControllerRelease(await readFile(manifests.path, 'utf8'), program.sha256);
+    },
+    lockOwnImage: async reference => {
+      await assembleArchive({store, references: [reference], signal});
     },
     findImages: async references => {
       const {registryUrl} = cluster;

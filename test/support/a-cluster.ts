@@ -44,6 +44,7 @@ export function aCluster(changes: Partial<Cluster> = {}): Cluster {
     os: {sysctls: {}, packageRepository: undefined},
     artifactsSource: 'packages',
     registryUrl: 'http://10.89.0.2:5000',
+    certificates: {enabled: false, issuers: []},
     preflight: {ignore: [], memoryMinimumBytes: 1_700_000_000},
     ...changes,
   };

@@ -8,7 +8,9 @@ import type {RunEvent} from '#provisioner/engine/events';
 import {FACTS_SCRIPT} from '#provisioner/facts/facts-script';
 import {emptyHostState, formatHostState, type HostState} from '#provisioner/host-state/host-state';
 import type {Cluster, Host} from '#provisioner/role/cluster';
+import type {ControllerRelease} from '#provisioner/certificates/controller-release';
 import {aCluster} from './a-cluster.ts';
+import {aControllerRelease, CONTROLLER_IMAGE} from './a-controller-release.ts';
 import {FakeConnection, type RecordedRun, type Answer} from './fake-connection.ts';
 
 export interface SiteOptions {
@@ -24,6 +26,7 @@ export interface SiteOptions {
     run: RecordedRun,
     host: string,
   ) => Answer | undefined | Promise<Answer | undefined>;
+  readonly release?: ControllerRelease;
   readonly missingImages?: readonly string[];
   /** By reference: what the lock file names. */
   readonly lockedDigests?: Readonly<Record<string, readonly string[]>>;
@@ -80,7 +83,10 @@ export function aSite(given: SiteOptions = {}): Site {
           flannel: 'ghcr.io/flannel:v1',
           coredns: 'registry.k8s.io/coredns:v1',
           proof: 'proof:v1',
+          certificates: CONTROLLER_IMAGE,
         },
+        controllerRelease: () => Promise.resolve(given.release ?? aControllerRelease()),
+        lockOwnImage: () => Promise.resolve(),
         findImages: references =>
           Promise.resolve(
             new Map(

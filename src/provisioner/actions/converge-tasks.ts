@@ -1,3 +1,4 @@
+import {certificatePhases} from '../certificates/certificate-plan.ts';
 import type {Task, TaskContext} from '../engine/graph.ts';
 import {applyAddon} from '../phases/apply-addon.ts';
 import {applyResources} from '../phases/apply-resources.ts';
@@ -5,13 +6,13 @@ import {allowToken, revokeToken} from '../phases/bootstrap-token.ts';
 import {checkPrograms, smokeTest} from '../phases/check-runtime.ts';
 import {kubeadmInit} from '../phases/kubeadm-init.ts';
 import {kubeadmJoin} from '../phases/kubeadm-join.ts';
-import {loadImages} from '../phases/load-images.ts';
 import {applyNodeSettings} from '../phases/node-settings.ts';
-import {pullImages} from '../phases/pull-images.ts';
 import type {ClusterSession, HostSession} from '../phases/session.ts';
 import {REMOVAL_PHASE} from '../plan/host-plan.ts';
 import type {ProofResult} from '../proof/proof-result.ts';
 import {prove} from '../proof/prove.ts';
+import {certificateTasks, type Trials} from './certificate-tasks.ts';
+import {imagesTask} from './images-task.ts';
 import {membersOf, namesOf} from './members.ts';
 import type {ClusterPlan} from './plan.ts';
 
@@ -29,6 +30,8 @@ interface TaskHooks {
  * runtime-artifacts ┴ programs ─ runtime ─ images ─ smoke ┬ init (first) ─ network-addon ┐
  *        └─ kubernetes-artifacts ─ kubelet ───────────────┴────┴─ join (workers) ────────┴ verify
  * ```
+ *
+ * Certificates are a branch of their own beside the joins: see `certificate-tasks.ts`.
  */
 export function convergeTasks(
   session: ClusterSession,
@@ -39,7 +42,8 @@ export function convergeTasks(
     ...preparation(session, plan, host),
     ...membership(session, plan, host),
   ]);
-  return withoutDangling([...perHost, ...ofCluster(session, plan, hooks)]);
+  const {tasks, trials} = certificateTasks(session, plan, hooks);
+  return withoutDangling([...perHost, ...tasks, ...ofCluster(session, plan, {...hooks, trials})]);
 }
 
 /** What is made on a host before it is a node. */
@@ -57,24 +61,13 @@ function preparation(session: ClusterSession, plan: ClusterPlan, host: HostSessi
         changes === undefined ? 0 : await applyResources(session, host, changes, context),
     };
   };
-  const images = (
-    phase: string,
-    references: readonly string[],
-    after: readonly string[],
-  ): Task => ({
-    phase,
-    host: name,
-    after: after.map(other => `${other}@${name}`),
-    idle: references.length === 0,
-    run: async context => {
-      if (session.cluster.registryUrl !== undefined) {
-        const digests = plan.imageDigests;
-        return await pullImages(host, {references, digests}, context);
-      }
-      const archive = await plan.artifacts.imageArchive(references);
-      return await loadImages(host, {references, archive}, context);
-    },
-  });
+  const images = (phase: string, references: readonly string[], after: readonly string[]) =>
+    imagesTask(session, plan, {
+      host,
+      phase,
+      references,
+      after: after.map(other => `${other}@${name}`),
+    });
   const changes = (phase: string) =>
     plan.hostPlans.get(name)?.phases.find(each => each.phase === phase)?.changes.length ?? 0;
   const image = plan.artifacts.images.proof;
@@ -129,7 +122,11 @@ function membership(session: ClusterSession, plan: ClusterPlan, host: HostSessio
   ];
 }
 
-function ofCluster(session: ClusterSession, plan: ClusterPlan, {now, onProof}: TaskHooks): Task[] {
+function ofCluster(
+  session: ClusterSession,
+  plan: ClusterPlan,
+  {now, onProof, trials}: TaskHooks & {readonly trials: Trials},
+): Task[] {
   const {first} = plan;
   const init = `init@${first.host.name}`;
   const joining = plan.hosts.filter(({host}) => plan.actions.get(host.name)?.join === true);
@@ -176,7 +173,7 @@ function ofCluster(session: ClusterSession, plan: ClusterPlan, {now, onProof}: T
     {
       phase: 'verify',
       after: ['network-addon', init],
-      afterSettled: settled,
+      afterSettled: [...settled, ...Object.values(certificatePhases)],
       run: async ({signal, progress}) => {
         const cluster = membersOf(session.cluster, session.hosts);
         const inventory = namesOf(session.cluster);
@@ -185,7 +182,8 @@ function ofCluster(session: ClusterSession, plan: ClusterPlan, {now, onProof}: T
           progress(event.kind.replaceAll('-', ' '));
         };
         const api = await session.api({signal});
-        onProof(await prove(api, cluster, {signal, inventory, image, onEvent}));
+        const tried = trials.latest();
+        onProof(await prove(api, cluster, {signal, inventory, image, onEvent, now, trials: tried}));
         return 0;
       },
     },

@@ -1,4 +1,5 @@
 import type {Arch, Artifact, ArtifactName} from '#artifacts/artifact';
+import type {ControllerRelease} from '../certificates/controller-release.ts';
 import type {Emit} from '../engine/events.ts';
 import type {Role} from '../role/role.ts';
 import type {Cluster} from '../role/cluster.ts';
@@ -41,6 +42,10 @@ export interface ActionOptions {
 export interface Artifacts {
   readonly artifact: (name: ArtifactName) => Promise<Artifact>;
   readonly images: ClusterImages;
+  /** What the certificate controller of this checkout needs in a cluster. */
+  readonly controllerRelease: () => Promise<ControllerRelease>;
+  /** Makes an image of ours here, so that the lock file has its digest; nothing is sent. */
+  readonly lockOwnImage: (reference: string) => Promise<void>;
   /** Digests of what the site's registry has under these references; what it lacks is absent. */
   readonly findImages: (references: readonly string[]) => Promise<ReadonlyMap<string, string>>;
   /** What the lock file says that an image may be; empty when it does not name it. */
@@ -59,4 +64,6 @@ export interface ClusterImages {
   readonly flannel: string;
   readonly coredns: string;
   readonly proof: string;
+  /** The certificate controller's. */
+  readonly certificates: string;
 }

@@ -1,5 +1,12 @@
 import {CodedError} from '#shared/errors';
 import {type Addon, planAddons} from '../addons/addon.ts';
+import {
+  certificatePhases,
+  type CertificatePlan,
+  CONTROLLER_ACTION,
+  NO_CERTIFICATE_CHANGES,
+  planCertificates,
+} from '../certificates/certificate-plan.ts';
 import type {PlannedHost} from '../engine/events.ts';
 import type {ProvisionerErrorCode} from '../errors.ts';
 import {
@@ -10,6 +17,7 @@ import {
   type PlannedHostInput,
   electFirst,
   type HostActions,
+  isPresent,
   planHostActions,
 } from '../plan/action-plan.ts';
 import {isOurs} from '../host-state/host-state.ts';
@@ -29,6 +37,9 @@ export interface ClusterPlan {
   readonly hostPlans: ReadonlyMap<string, HostPlan>;
   readonly actions: ReadonlyMap<string, HostActions>;
   readonly addons: readonly Addon[];
+  readonly certificates: CertificatePlan;
+  /** Control planes that lack the certificate controller's image, by name. */
+  readonly certificateHosts: readonly string[];
   readonly artifacts: Artifacts;
   /** What hosts have to find under each reference that they pull. */
   readonly imageDigests: ReadonlyMap<string, string>;
@@ -72,7 +83,12 @@ export async function planCluster(
     }),
   );
   throwProblems(plans.flatMap(foreignFiles));
-  const needed = [...new Set(actions.flatMap(each => [...each.images, ...each.addonImages]))];
+  const certificates = await planCertificatesOf(environment, first, artifacts);
+  const certificateHosts = await hostsWithoutController({certificates, artifacts}, open.hosts);
+  const needed = [
+    ...new Set(actions.flatMap(each => [...each.images, ...each.addonImages])),
+    ...(certificateHosts.length > 0 ? [artifacts.images.certificates] : []),
+  ];
   const imageDigests = await checkImages(cluster, artifacts, needed);
   // Of the control planes only: they are reached in every run, whatever --limit says.
   const upstream = open.hosts.some(({host, facts}) => host.isControlPlane && facts.hasUpstreamDns);
@@ -81,18 +97,50 @@ export async function planCluster(
       first.state.actions[addonAction(addon.name)]?.digest !== addon.digest ||
       first.state.actions[addonAction(addon.name)]?.status !== 'done',
   );
-  const lines = describe({plans, actions, addons});
+  const pulls = {hosts: certificateHosts, image: artifacts.images.certificates};
+  const lines = describe({plans, actions, addons, certificates, pulls});
   return {
     first,
     hosts: targets,
     hostPlans: new Map(plans.map(plan => [plan.host, plan])),
     actions: new Map(actions.map(each => [each.host, each])),
     addons,
+    certificates,
+    certificateHosts,
     artifacts,
     imageDigests,
     lines,
     changes: lines.reduce((sum, line) => sum + line.changes.length, 0),
   };
+}
+
+async function planCertificatesOf(
+  {cluster}: Environment,
+  {record}: OpenHost,
+  artifacts: Artifacts,
+): Promise<CertificatePlan> {
+  const {certificates: settings} = cluster;
+  const {state} = record;
+  if (!settings.enabled && !(CONTROLLER_ACTION in state.actions)) return NO_CERTIFICATE_CHANGES;
+  const release = await artifacts.controllerRelease();
+  return planCertificates({settings, state, release, image: artifacts.images.certificates});
+}
+
+/**
+ * The controller runs on control planes, and they are reached in every run. A node that pulls it
+ * itself would find nothing at a site without a registry.
+ */
+async function hostsWithoutController(
+  {certificates, artifacts}: Pick<ClusterPlan, 'certificates' | 'artifacts'>,
+  hosts: readonly OpenHost[],
+): Promise<readonly string[]> {
+  if (certificates.controller === undefined) return [];
+  const image = artifacts.images.certificates;
+  await artifacts.lockOwnImage(image);
+  const digests = artifacts.lockedDigests(image);
+  return hosts
+    .filter(({host, facts}) => host.isControlPlane && !isPresent(image, facts, digests))
+    .map(({host}) => host.name);
 }
 
 /** With `--limit` and no cluster yet, there is nothing that a worker could join. */
@@ -127,33 +175,51 @@ function foreignFiles({host, phases, input}: HostPlan): readonly CodedError[] {
   ];
 }
 
+interface Described {
+  readonly plans: readonly HostPlan[];
+  readonly actions: readonly HostActions[];
+  readonly addons: readonly Addon[];
+  readonly certificates: CertificatePlan;
+  readonly pulls: {readonly hosts: readonly string[]; readonly image: string};
+}
+
 function describe({
   plans,
   actions,
   addons,
-}: {
-  readonly plans: readonly HostPlan[];
-  readonly actions: readonly HostActions[];
-  readonly addons: readonly Addon[];
-}): readonly PlannedHost[] {
-  const hosts = plans.map((plan, index) => {
-    const own = actions[index];
-    const resources = plan.phases.flatMap(({phase, changes}) =>
-      changes.map(({change}) => ({phase, ...change})),
-    );
-    return {
-      host: plan.host,
-      changes: [...resources, ...(own === undefined ? [] : describeHostActions(own))],
-    };
-  });
+  certificates,
+  pulls,
+}: Described): readonly PlannedHost[] {
+  const own = new Map<string, PlannedHost['changes']>(
+    plans.map((plan, index) => {
+      const actionsOfHost = actions[index];
+      const resources = plan.phases.flatMap(({phase, changes}) =>
+        changes.map(({change}) => ({phase, ...change})),
+      );
+      const others = actionsOfHost === undefined ? [] : describeHostActions(actionsOfHost);
+      return [plan.host, [...resources, ...others]];
+    }),
+  );
+  const pull = {
+    phase: certificatePhases.image,
+    id: `image:${pulls.image}`,
+    action: 'run' as const,
+    summary: 'pull',
+  };
+  // With --limit, a control plane may have nothing else to do.
+  for (const host of pulls.hosts) own.set(host, [...(own.get(host) ?? []), pull]);
   const cluster = {
     host: 'cluster',
-    changes: addons.map(addon => ({
-      phase: 'network-addon',
-      id: addonAction(addon.name),
-      action: 'run' as const,
-      summary: `apply ${addon.objects.length} objects`,
-    })),
+    changes: [
+      ...addons.map(addon => ({
+        phase: 'network-addon',
+        id: addonAction(addon.name),
+        action: 'run' as const,
+        summary: `apply ${addon.objects.length} objects`,
+      })),
+      ...certificates.lines,
+    ],
   };
+  const hosts = [...own].map(([host, changes]) => ({host, changes}));
   return [...hosts, cluster].filter(({changes}) => changes.length > 0);
 }

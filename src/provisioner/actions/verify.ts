@@ -19,7 +19,9 @@ export async function verify(environment: Environment): Promise<ProofResult> {
   await using kubernetes = openKubernetes(environment, open);
   const {images} = await artifacts();
   const api = await kubernetes.api({signal});
-  return await prove(api, cluster, {signal, inventory: namesOf(cluster), image: images.proof});
+  const {now} = environment.clock;
+  const inventory = namesOf(cluster);
+  return await prove(api, cluster, {signal, inventory, image: images.proof, now});
 }
 
 /** Connections to the control planes only: enough for everything that the API answers. */

@@ -14,6 +14,8 @@ export const VERBS = [
   'kubectl',
   'validate',
   'images',
+  'issuers',
+  'certs',
 ] as const;
 
 export type Verb = (typeof VERBS)[number];
@@ -37,6 +39,8 @@ export interface Options {
   readonly limit: readonly string[];
   readonly forks: number;
   readonly registry: string | undefined;
+  /** undefined: all namespaces. */
+  readonly namespace: string | undefined;
 }
 
 const FORKS_DEFAULT = 50;
@@ -52,6 +56,8 @@ const optionTypes = {
   limit: {type: 'string', multiple: true},
   forks: {type: 'string'},
   registry: {type: 'string'},
+  namespace: {type: 'string', short: 'n'},
+  'all-namespaces': {type: 'boolean', short: 'A'},
 } as const;
 
 /**
@@ -72,15 +78,25 @@ export function parseArguments(argv: readonly string[]): Arguments {
   const actual = verb === 'apply' && options.dryRun ? 'plan' : verb;
   refuseForeignOptions(verb, Object.keys(values));
   if (verb === 'images') return {verb, clusterFile: undefined, rest: words, options};
+  if (verb === 'issuers' || verb === 'certs') return {verb, ...splitWords(words), options};
   if (words.length > 1) throw usage(`one cluster file is expected, found ${words.join(' ')}`);
   return {verb: actual, clusterFile: words[0], rest: [], options};
 }
+
+/** Subcommands and names of issuers end in anything but `.yaml`; a cluster file does not. */
+function splitWords(words: readonly string[]): Pick<Arguments, 'clusterFile' | 'rest'> {
+  const files = words.filter(word => CLUSTER_FILE.test(word));
+  if (files.length > 1) throw usage(`one cluster file is expected, found ${files.join(' ')}`);
+  return {clusterFile: files[0], rest: words.filter(word => !CLUSTER_FILE.test(word))};
+}
+
+const CLUSTER_FILE = /[.]ya?ml$/;
 
 /** kubectl's own words have neither a slash nor a dot, so a path in front is a cluster file. */
 function parseKubectl(words: readonly string[]): Arguments {
   const [first = '', ...rest] = words;
   const options = readOptions({});
-  return /[.]ya?ml$/.test(first)
+  return CLUSTER_FILE.test(first)
     ? {verb: 'kubectl', clusterFile: first, rest, options}
     : {verb: 'kubectl', clusterFile: undefined, rest: words, options};
 }
@@ -105,6 +121,8 @@ const optionsOf: Readonly<Record<Verb, readonly string[]>> = {
   kubectl: [],
   validate: ['output'],
   images: ['registry'],
+  issuers: ['namespace', 'all-namespaces', 'output', 'forks', 'accept-new-host-keys'],
+  certs: ['namespace', 'all-namespaces', 'output', 'forks', 'accept-new-host-keys'],
 };
 
 function refuseForeignOptions(verb: Verb, names: readonly string[]): void {
@@ -144,6 +162,10 @@ function readOptions(values: ReturnType<typeof parse>['values']): Options {
   if (!Number.isInteger(count) || count < 1 || count > FORKS_MAX) {
     throw usage(`--forks takes a number from 1 to ${FORKS_MAX}, found ${forks}`);
   }
+  const {namespace} = values;
+  if (namespace !== undefined && values['all-namespaces'] === true) {
+    throw usage('--namespace and --all-namespaces contradict each other', 'leave one of them out');
+  }
   const words = limit.flatMap(text => text.split(','));
   if (words.includes('')) {
     throw usage(
@@ -161,6 +183,7 @@ function readOptions(values: ReturnType<typeof parse>['values']): Options {
     limit: words,
     forks: count,
     registry: values.registry,
+    namespace,
   };
 }
 

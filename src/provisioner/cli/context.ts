@@ -27,14 +27,19 @@ export interface CommandContext extends AsyncDisposable {
 }
 
 const JOURNALLED: readonly Verb[] = ['apply', 'reset'];
-const ASKS_THE_API: readonly Verb[] = ['apply', 'verify', 'status'];
+const ASKS_THE_API: readonly Verb[] = ['apply', 'verify', 'status', 'issuers', 'certs'];
+/** The others make no issuer, and need no key that one is made of. */
+const NEEDS_SECRETS: readonly Verb[] = ['apply', 'plan'];
 
 /** Loads the cluster and opens the journal; nothing is connected to yet. */
 export async function openContext(
   {args, clusterFile, output, signal}: CommandInput,
   {quiet = false}: {readonly quiet?: boolean} = {},
 ): Promise<CommandContext> {
-  const cluster = await loadCluster({file: clusterFile});
+  const cluster = await loadCluster({
+    file: clusterFile,
+    secrets: NEEDS_SECRETS.includes(args.verb),
+  });
   if (ASKS_THE_API.includes(args.verb)) preloadKubernetesClient();
   const {name, directory} = cluster;
   const journal = JOURNALLED.includes(args.verb)

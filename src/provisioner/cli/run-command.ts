@@ -5,7 +5,9 @@ import {status} from '../actions/status.ts';
 import {verify} from '../actions/verify.ts';
 import {formatTable} from '#shared/table';
 import {applyCommand} from './apply-command.ts';
+import {certsCommand} from './certs-command.ts';
 import {type CommandInput, openContext} from './context.ts';
+import {issuersCommand} from './issuers-command.ts';
 import {kubectlCommand} from './kubectl-command.ts';
 import {planCommand} from './plan-command.ts';
 import {resetCommand} from './reset-command.ts';
@@ -33,6 +35,10 @@ export async function runCommand(input: CommandInput): Promise<number> {
       return await kubectlCommand(input);
     case 'validate':
       return await validateCommand(input);
+    case 'issuers':
+      return await issuersCommand(input);
+    case 'certs':
+      return await certsCommand(input);
     case 'images':
       throw new TypeError('images is run by the composition of programs');
     default:

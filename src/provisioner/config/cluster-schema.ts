@@ -1,5 +1,6 @@
 import {z} from 'zod';
 import type {RuntimeName} from '../role/cluster.ts';
+import {certificatesSchema} from './certificates-schema.ts';
 import {inlineHost} from './hosts-schema.ts';
 import {kubeletConfig} from './kubelet-config.ts';
 import {kubernetesVersions} from './kubernetes-versions.ts';
@@ -165,6 +166,9 @@ const spec = strictObject({
   })
     .optional()
     .describe("A registry of the site's own."),
+  certificates: certificatesSchema
+    .prefault({})
+    .describe('The certificate controller and its issuers.'),
   preflight: strictObject({
     ignore: z
       .array(scalar.text('^[A-Za-z][-._A-Za-z0-9]{0,127}$', "one of kubeadm's names of checks"))

@@ -4,7 +4,8 @@ import {basename, dirname, extname, join, resolve} from 'node:path';
 import {isErrno, messageOf} from '#shared/errors';
 import {parseYaml, YamlError} from '#shared/yaml';
 import type {z} from 'zod';
-import type {Cluster, PackageRepository} from '../role/cluster.ts';
+import type {CaKeyPair, Cluster, PackageRepository} from '../role/cluster.ts';
+import {certificatesSchema} from './certificates-schema.ts';
 import {checkShape, readPart, type Checked} from './check-shape.ts';
 import {
   clusterSchema,
@@ -23,6 +24,12 @@ import {
   type Problem,
   type Source,
 } from './problem.ts';
+import {
+  findCertificateProblems,
+  type NamedSecret,
+  readKeyPairs,
+  toCertificates,
+} from './resolve-certificates.ts';
 import {findNetworkProblems, toCluster, type ClusterFile} from './resolve-cluster.ts';
 import {resolveHosts, resolvePath} from './resolve-hosts.ts';
 import {path} from './scalars.ts';
@@ -32,6 +39,13 @@ export interface LoadOptions {
   readonly file: string;
   /** Where `~` leads; default: home of the user who runs the program. */
   readonly homeDirectory?: string;
+  /**
+   * Whether keys of issuers are read and checked; default true. Commands that make no issuer need
+   * none: such a key may live on another machine.
+   */
+  readonly secrets?: boolean;
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+  readonly now?: Date;
 }
 
 /**
@@ -43,6 +57,7 @@ export interface LoadOptions {
 export async function loadCluster(options: LoadOptions): Promise<Cluster> {
   const {file, homeDirectory = homedir()} = options;
   const context: Context = {homeDirectory, problems: []};
+  const {secrets = true, environment = process.env, now = new Date()} = options;
   const cluster = await readDocument(context, file, clusterSchema);
   const inventory = cluster && (await loadInventory(context, file, cluster));
   const runtime =
@@ -57,12 +72,17 @@ export async function loadCluster(options: LoadOptions): Promise<Cluster> {
   for (const key of resolved?.privateKeys ?? []) await checkPrivateKey(context, key);
   if (cluster && resolved) context.problems.push(...findNetworkProblems(cluster, resolved.hosts));
   const packageRepository = cluster && (await readPackageRepository(context, cluster));
+  const keyPairs = cluster && (await loadIssuers(context, cluster, {secrets, environment, now}));
   const document = cluster?.checked.value;
   if (context.problems.length > 0 || document === undefined || resolved === undefined) {
     throw new ConfigurationError(context.problems);
   }
   const directory = resolve(dirname(file));
-  return toCluster({document, directory, hosts: resolved.hosts, packageRepository});
+  const certificates = toCertificates(document.spec.certificates, {
+    clusterName: document.metadata.name,
+    keyPairs: keyPairs ?? new Map<number, CaKeyPair>(),
+  });
+  return toCluster({document, directory, hosts: resolved.hosts, packageRepository, certificates});
 }
 
 /** Far more than 2,000 hosts need; a larger file is not one of ours. */
@@ -276,6 +296,54 @@ async function readPackageRepository(
     context.problems.push(problemAt(namedBy, {code: 'ERR_CONFIG_VALUE', message, hint}));
   }
   return {...repository, publicKey};
+}
+
+type SecretOptions = Required<Pick<LoadOptions, 'secrets' | 'environment' | 'now'>>;
+
+/** What is wrong with issuers is added to the problems; their key pairs by index. */
+async function loadIssuers(
+  context: Context,
+  cluster: ClusterFile,
+  {secrets, environment, now}: SecretOptions,
+): Promise<ReadonlyMap<number, CaKeyPair>> {
+  const place = ['spec', 'certificates'];
+  const written = readPart(cluster.checked, certificatesSchema.prefault({}), place);
+  if (written === undefined) return new Map();
+  context.problems.push(...findCertificateProblems(cluster, written));
+  if (!secrets) return new Map();
+  return await readKeyPairs(cluster, written, {
+    read: secret => readSecret(context, cluster, {secret, environment}),
+    now,
+    report: problem => context.problems.push(problem),
+  });
+}
+
+async function readSecret(
+  context: Context,
+  cluster: ClusterFile,
+  {
+    secret: {reference, path, isPrivate},
+    environment,
+  }: {readonly secret: NamedSecret} & Pick<SecretOptions, 'environment'>,
+): Promise<string | undefined> {
+  const {fromEnv, fromFile} = reference;
+  if ((fromEnv === undefined) === (fromFile === undefined)) return undefined; // reported already
+  if (fromEnv !== undefined) {
+    const value = environment[fromEnv];
+    if (value !== undefined && value !== '') return value;
+    const message = `the environment has no variable ${fromEnv}`;
+    const hint = `export ${fromEnv} before you run the command`;
+    const namedBy = {...cluster, path: [...path, 'fromEnv']};
+    context.problems.push(problemAt(namedBy, {code: 'ERR_CONFIG_ENVIRONMENT', message, hint}));
+    return undefined;
+  }
+  if (fromFile === undefined) return undefined;
+  const namedBy = {...cluster, path: [...path, 'fromFile']};
+  const file = atFile(fromFile, cluster.file, context.homeDirectory);
+  if (!isPrivate) return await readText(context, file, {namedBy});
+  const before = context.problems.length;
+  await checkPrivateKey(context, {path: file, source: namedBy});
+  return context.problems.length > before ? undefined : await readText(context, file, {namedBy});
 }
 
 async function exists(path: string): Promise<boolean> {

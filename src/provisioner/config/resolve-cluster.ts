@@ -1,4 +1,4 @@
-import type {Cluster, Host, PackageRepository} from '../role/cluster.ts';
+import type {CertificateSettings, Cluster, Host, PackageRepository} from '../role/cluster.ts';
 import {readPart, type Checked} from './check-shape.ts';
 import {controlPlaneSchema, networkSchema, type ClusterDocument} from './cluster-schema.ts';
 import {contains, formatIpv4, overlaps, parseCidr, parseIpv4, type Cidr} from './ipv4.ts';
@@ -85,10 +85,17 @@ export interface ClusterParts {
   /** Sorted by name; at least one control plane. */
   readonly hosts: readonly Host[];
   readonly packageRepository: PackageRepository | undefined;
+  readonly certificates: CertificateSettings;
 }
 
 /** The value that the rest of the program works with; the parts have no problems. */
-export function toCluster({document, directory, hosts, packageRepository}: ClusterParts): Cluster {
+export function toCluster({
+  document,
+  directory,
+  hosts,
+  packageRepository,
+  certificates,
+}: ClusterParts): Cluster {
   const {metadata, spec} = document;
   const {kubernetes, controlPlane, network, runtime, kubelet, os, artifacts, preflight} = spec;
   const firstControlPlane = hosts.find(host => host.isControlPlane)?.internalAddress ?? '';
@@ -113,6 +120,7 @@ export function toCluster({document, directory, hosts, packageRepository}: Clust
     },
     artifactsSource: artifacts.source,
     registryUrl: spec.registry?.url.replace(/\/$/, ''),
+    certificates,
     preflight: {
       ignore: preflight.ignore,
       memoryMinimumBytes: parseQuantity(preflight.memoryMinimum) ?? 0,

@@ -84,6 +84,23 @@ export const registryUrl = z
 /** A path of the operator's machine; relative ones start at the file that names them. */
 export const path = text('^(?!.*PRIVATE KEY)[^\\u0000-\\u001f]{1,4096}$', 'a path of one line');
 
+/** Name of an issuer: with what is appended to it, it must still be a name. */
+export const issuerName = text(
+  `^(?=.{1,63}$)${DNS_NAME}$`,
+  'a name of a-z, 0-9, "-" and ".", at most 63 characters',
+);
+
+export const environmentName = text(
+  '^[A-Za-z_][A-Za-z0-9_]{0,127}$',
+  'the name of an environment variable',
+);
+
+/** Go's duration in whole hours; a CA that lives for less than a day is a mistake. */
+export const hours = text(
+  '^(?:2[4-9]|[3-9][0-9]|[1-9][0-9]{2,6})h$',
+  'a number of hours from 24h to 9999999h, such as 87600h',
+);
+
 /** The container runtimes that there are roles for. */
 export const runtimeName = z.enum(['slipway', 'containerd']);
 

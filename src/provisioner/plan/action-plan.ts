@@ -85,8 +85,16 @@ export function planHostActions(
   };
 }
 
-/** An image of the same name that is another one has to be pulled again. */
-function isPresent(reference: string, {existing}: Facts, locked: readonly string[]): boolean {
+/**
+ * Whether a host has an image. One of the same name that is another one has to be pulled again.
+ *
+ * @param locked what its digest may be; empty: anything
+ */
+export function isPresent(
+  reference: string,
+  {existing}: Facts,
+  locked: readonly string[],
+): boolean {
   const found = existing.images?.find(image => image.reference === reference);
   if (found === undefined) return false;
   return locked.length === 0 || found.digests.some(digest => locked.includes(digest));

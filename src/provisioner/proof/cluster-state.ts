@@ -4,11 +4,19 @@ import type {
   KubernetesObject,
   NodeObject,
 } from '#shared/kube/object';
+import {CERTIFICATES_NAMESPACE} from '../certificates/kinds.ts';
 import type {Cluster, Host} from '../role/cluster.ts';
 import type {Cell, NodeProof, StrangerNode, WorkloadProof} from './proof-result.ts';
 
 /** Namespaces whose DaemonSets and Deployments make the cluster work. */
-const SYSTEM_NAMESPACES: ReadonlySet<string> = new Set(['kube-system', 'kube-flannel']);
+const SYSTEM_NAMESPACES: readonly string[] = ['kube-system', 'kube-flannel'];
+
+/** Those of this cluster; without our certificate controller, its namespace is somebody else's. */
+export function systemNamespaces({
+  certificates,
+}: Pick<Cluster, 'certificates'>): ReadonlySet<string> {
+  return new Set([...SYSTEM_NAMESPACES, ...(certificates.enabled ? [CERTIFICATES_NAMESPACE] : [])]);
+}
 
 /** Judges every host of the cluster by its Node object. Nodes that are not ours are left out. */
 export function judgeNodes(cluster: Cluster, nodes: readonly NodeObject[]): readonly NodeProof[] {
@@ -67,9 +75,9 @@ function isReady({status}: NodeObject): boolean {
  */
 export function judgeDaemonSets(
   sets: readonly DaemonSetObject[],
-  {othersDown}: {readonly othersDown: number},
+  {othersDown, namespaces}: {readonly othersDown: number; readonly namespaces: ReadonlySet<string>},
 ): readonly WorkloadProof[] {
-  return sets.filter(isSystem).map(set => {
+  return inNamespaces(sets, namespaces).map(set => {
     const {desiredNumberScheduled, updatedNumberScheduled, numberAvailable} = set.status ?? {};
     return judgeWorkload(`DaemonSet`, set, {
       observedGeneration: set.status?.observedGeneration,
@@ -85,8 +93,9 @@ export function judgeDaemonSets(
 /** Judges the cluster's own Deployments. */
 export function judgeDeployments(
   deployments: readonly DeploymentObject[],
+  {namespaces}: {readonly namespaces: ReadonlySet<string>},
 ): readonly WorkloadProof[] {
-  return deployments.filter(isSystem).map(deployment => {
+  return inNamespaces(deployments, namespaces).map(deployment => {
     const {updatedReplicas, availableReplicas, observedGeneration} = deployment.status ?? {};
     return judgeWorkload('Deployment', deployment, {
       observedGeneration,
@@ -123,8 +132,11 @@ function judgeWorkload(
     : {workload, cell: ok(`${available}/${wanted}`)};
 }
 
-function isSystem({metadata}: KubernetesObject): boolean {
-  return SYSTEM_NAMESPACES.has(metadata.namespace ?? '');
+function inNamespaces<T extends KubernetesObject>(
+  objects: readonly T[],
+  namespaces: ReadonlySet<string>,
+): readonly T[] {
+  return objects.filter(({metadata}) => namespaces.has(metadata.namespace ?? ''));
 }
 
 function ok(detail: string): Cell {

@@ -33,8 +33,8 @@ function runningAddress({status}: PodObject): string | undefined {
   return status?.phase === 'Running' && running === true ? status.podIP : undefined;
 }
 
-/** The most telling reason why a pod does not run. */
-function describePod(pod: PodObject | undefined): string {
+/** The most telling reason why a pod does not run. Pure. */
+export function describePod(pod: PodObject | undefined): string {
   if (pod === undefined) return 'the pod was not created';
   const {phase = 'Pending', conditions = [], containerStatuses = [], message} = pod.status ?? {};
   const waiting = containerStatuses.map(({state}) => state?.waiting).find(Boolean);

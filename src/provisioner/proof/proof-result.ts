@@ -34,6 +34,16 @@ export interface WorkloadProof {
   readonly cell: Cell;
 }
 
+/** One issuer of cluster.yaml. */
+export interface IssuerProof {
+  readonly issuer: string; // `ClusterIssuer/ca`
+  readonly cells: {
+    readonly ready?: Cell;
+    /** A throw-away certificate; absent where none was asked for. */
+    readonly certificate?: Cell;
+  };
+}
+
 /** A node of the API that is no host of the inventory. */
 export interface StrangerNode {
   readonly node: string;
@@ -43,6 +53,8 @@ export interface StrangerNode {
 export interface ProofResult {
   readonly nodes: readonly NodeProof[]; // sorted by name
   readonly workloads: readonly WorkloadProof[]; // sorted by name
+  /** In the order of cluster.yaml. */
+  readonly issuers: readonly IssuerProof[];
   /** Not judged, but told. */
   readonly strangers: readonly StrangerNode[]; // sorted by name
 }
@@ -75,7 +87,7 @@ export class ProofFailedError extends CodedError<'ERR_PROOF_FAILED'> {
 const FAILURES_SHOWN_MAX = 5;
 
 /** Every failed cell, nodes first. */
-export function failuresOf({nodes, workloads}: ProofResult): readonly ProofFailure[] {
+export function failuresOf({nodes, workloads, issuers}: ProofResult): readonly ProofFailure[] {
   return [
     ...nodes.flatMap(({node, cells}) =>
       proofChecks.flatMap(check => {
@@ -86,6 +98,11 @@ export function failuresOf({nodes, workloads}: ProofResult): readonly ProofFailu
     ...workloads
       .filter(({cell}) => cell.state === 'failed')
       .map(({workload, cell}) => ({subject: workload, detail: cell.detail})),
+    ...issuers.flatMap(({issuer, cells}) =>
+      Object.entries(cells)
+        .filter(([, {state}]) => state === 'failed')
+        .map(([check, {detail}]) => ({subject: `${issuer} ${check}`, detail})),
+    ),
   ];
 }
 
@@ -121,15 +138,22 @@ export function formatProof(result: ProofResult): string {
     ['WORKLOAD', 'AVAILABLE'],
     result.workloads.map(({workload, cell}) => [workload, formatCell(cell)]),
   );
+  const issuers = formatTable(
+    ['ISSUER', 'READY', 'CERTIFICATE'],
+    result.issuers.map(({issuer, cells}) => [
+      issuer,
+      formatCell(cells.ready),
+      formatCell(cells.certificate),
+    ]),
+  );
   const failures = failuresOf(result).map(({subject, detail}) => `failed: ${subject}: ${detail}`);
   const strangers = result.strangers.map(
     ({node, ready}) =>
       `note: node ${node} (${ready ? 'Ready' : 'not Ready'}) is not in the inventory: put it back, or take it out of the cluster: provision kubectl drain ${node} --ignore-daemonsets && provision kubectl delete node ${node}`,
   );
   const notes = [...failures, ...strangers];
-  return [nodes, '', workloads, ...(notes.length > 0 ? ['', ...notes] : [])]
-    .map(line => `${line}\n`)
-    .join('');
+  const tables = [nodes, '', workloads, ...(result.issuers.length > 0 ? ['', issuers] : [])];
+  return [...tables, ...(notes.length > 0 ? ['', ...notes] : [])].map(line => `${line}\n`).join('');
 }
 
 function formatCell(cell: Cell | undefined): string {

@@ -5,6 +5,7 @@ import type {KubernetesApi, PodName} from '#shared/kube/kubernetes-api';
 import {namespaceKind, podKind} from '#shared/kube/object';
 import type {PodObject, ServiceObject} from '#shared/kube/object';
 import {waitFor} from '#shared/wait-for';
+import {type IssuerTrial, tryIssuers} from '../certificates/try-issuers.ts';
 import type {Cluster, Host} from '../role/cluster.ts';
 import {
   PROOF_CONTAINER,
@@ -16,6 +17,7 @@ import {
   proofService,
 } from './proof-objects.ts';
 import type {ProofPlace} from './proof-objects.ts';
+import {triedIssuers, withTrials} from './issuer-proof.ts';
 import {judgePods, targetsOf, type ProofPod} from './proof-pods.ts';
 import {
   mergeNodeProofs,
@@ -43,6 +45,9 @@ export type ProofEvent =
 export interface ProveOptions extends StateOptions {
   /** Reference of the proof's image as nodes pull it. */
   readonly image: string;
+  readonly now: () => Date;
+  /** What this run has tried a moment ago and need not try again. */
+  readonly trials?: readonly IssuerTrial[] | undefined;
   readonly onEvent?: (event: ProofEvent) => void;
 }
 
@@ -61,7 +66,8 @@ const CALLS_AT_ONCE_MAX = 32;
 /**
  * Proves that the cluster works: every host is a Ready node with the expected versions, and from a
  * pod on every node a Service answers by its DNS name, pods on other nodes by their addresses, and
- * a port on every node's internal address; logs and exec go through the API.
+ * a port on every node's internal address; logs and exec go through the API. Every issuer of
+ * cluster.yaml is Ready and issues a certificate whose chain is sound.
  *
  * All of it happens in a namespace of its own, whose deletion the API has accepted when this
  * returns or rejects; the objects in it vanish some seconds later (the namespace controller waits
@@ -74,7 +80,7 @@ export async function prove(
   cluster: Cluster,
   options: ProveOptions,
 ): Promise<ProofResult> {
-  const {signal, inventory, image, onEvent = () => undefined} = options;
+  const {signal, onEvent = () => undefined} = options;
   const namespace = `provision-proof-${randomBytes(4).toString('hex')}`;
   await removeLeftovers(api, {signal, onEvent});
   // Ends what still runs beside a part that failed.
@@ -82,7 +88,12 @@ export async function prove(
   const limited = AbortSignal.any([signal, stop.signal]);
   let result: ProofResult;
   try {
-    result = await proveIn(api, cluster, {namespace, image, inventory}, {signal: limited, onEvent});
+    const watching = {signal: limited, onEvent};
+    const [proven, trials] = await allOrFirst(stop, [
+      proveIn(api, cluster, {...options, namespace}, watching),
+      trialsOf(api, cluster, {...options, signal: limited}),
+    ]);
+    result = {...proven, issuers: withTrials(proven.issuers, trials)};
   } catch (error) {
     stop.abort();
     // The first failure tells more than one of tidying up, which the next proof makes good.
@@ -92,6 +103,29 @@ export async function prove(
   await removeNamespace(api, namespace);
   onEvent({kind: 'removed', namespace});
   return requireProven(result);
+}
+
+/** Both; when one fails the other is ended and waited for. */
+async function allOrFirst<A, B>(
+  stop: AbortController,
+  [a, b]: readonly [Promise<A>, Promise<B>],
+): Promise<readonly [A, B]> {
+  const ending = (error: unknown): never => {
+    stop.abort(error);
+    throw error;
+  };
+  const both = [a.catch(ending), b.catch(ending)] as const;
+  await Promise.allSettled(both);
+  return await Promise.all(both);
+}
+
+async function trialsOf(
+  api: KubernetesApi,
+  {certificates}: Cluster,
+  {trials, now, signal}: Pick<ProveOptions, 'trials' | 'now' | 'signal'>,
+): Promise<readonly IssuerTrial[]> {
+  if (!certificates.enabled) return [];
+  return trials ?? (await tryIssuers(api, triedIssuers(certificates), {signal, now}));
 }
 
 interface Watching {

@@ -9,12 +9,14 @@ import {
   judgeDaemonSets,
   judgeDeployments,
   judgeNodes,
+  systemNamespaces,
 } from './cluster-state.ts';
+import {readIssuers} from './issuer-proof.ts';
 import {requireProven, type Cell, type ProofResult, type WorkloadProof} from './proof-result.ts';
 
 /**
  * What a run without changes proves: every host is a Ready node of the expected versions, and the
- * cluster's own workloads are available. Three lists, nothing is created, nothing is awaited.
+ * cluster's own workloads are available, its issuers Ready. Lists only, nothing is created, nothing is awaited.
  *
  * @throws ProofFailedError, and the API's errors
  */
@@ -38,17 +40,20 @@ export async function readClusterState(
   cluster: Cluster,
   {signal, inventory}: StateOptions,
 ): Promise<ProofResult> {
-  const [nodes, daemonSets, deployments] = await Promise.all([
+  const [nodes, daemonSets, deployments, issuers] = await Promise.all([
     api.list(nodeKind, {signal}),
     api.list(daemonSetKind, {signal}),
     api.list(deploymentKind, {signal}),
+    readIssuers(api, cluster.certificates, {signal}),
   ]);
+  const namespaces = systemNamespaces(cluster);
   return {
     nodes: judgeNodes(cluster, nodes),
     workloads: sortWorkloads([
-      ...judgeDaemonSets(daemonSets, {othersDown: countOthersDown(cluster, nodes)}),
-      ...judgeDeployments(deployments),
+      ...judgeDaemonSets(daemonSets, {othersDown: countOthersDown(cluster, nodes), namespaces}),
+      ...judgeDeployments(deployments, {namespaces}),
     ]),
+    issuers,
     strangers: findStrangers(inventory, nodes),
   };
 }
@@ -65,24 +70,34 @@ export async function awaitClusterState(
   const othersDown = async () =>
     countOthersDown(cluster, await api.list(nodeKind, {signal: options.signal}));
   const before = await othersDown();
+  const namespaces = systemNamespaces(cluster);
   const [nodes, daemonSets, deployments] = await Promise.all([
     settle(api, nodeKind, objects => judgeNodes(cluster, objects), {
       ...options,
       cellsOf: ({cells}) => Object.values(cells),
     }),
-    settle(api, daemonSetKind, objects => judgeDaemonSets(objects, {othersDown: before}), {
+    settle(
+      api,
+      daemonSetKind,
+      objects => judgeDaemonSets(objects, {othersDown: before, namespaces}),
+      {
+        ...options,
+        cellsOf: ({cell}) => [cell],
+      },
+    ),
+    settle(api, deploymentKind, objects => judgeDeployments(objects, {namespaces}), {
       ...options,
       cellsOf: ({cell}) => [cell],
     }),
-    settle(api, deploymentKind, judgeDeployments, {...options, cellsOf: ({cell}) => [cell]}),
   ]);
   return {
     nodes: nodes.rows,
     workloads: sortWorkloads([
       // Another node may have gone down meanwhile.
-      ...judgeDaemonSets(daemonSets.objects, {othersDown: await othersDown()}),
+      ...judgeDaemonSets(daemonSets.objects, {othersDown: await othersDown(), namespaces}),
       ...deployments.rows,
     ]),
+    issuers: await readIssuers(api, cluster.certificates, options),
     strangers: findStrangers(inventory, nodes.objects),
   };
 }

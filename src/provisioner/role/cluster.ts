@@ -1,3 +1,5 @@
+import type {Secret} from '#shared/secret';
+
 /** The desired cluster: an immutable value made by `config/`, with every default applied. */
 export interface Cluster {
   readonly name: string;
@@ -15,6 +17,7 @@ export interface Cluster {
   readonly artifactsSource: ArtifactsSource;
   /** Registry that hosts pull every image from, e.g. `http://10.0.0.2:5000`. */
   readonly registryUrl: string | undefined;
+  readonly certificates: CertificateSettings;
   readonly preflight: {
     /** kubeadm's names of checks, e.g. `SystemVerification`; also handed to kubeadm. */
     readonly ignore: readonly string[];
@@ -59,6 +62,36 @@ export interface PackageRepository {
   readonly components: readonly string[];
   /** The repository's public key, ASCII-armoured, read from the path given in cluster.yaml. */
   readonly publicKey: string;
+}
+
+export interface CertificateSettings {
+  /** Whether the certificate controller is installed. */
+  readonly enabled: boolean;
+  /** In the order of cluster.yaml; none where it is not. */
+  readonly issuers: readonly IssuerSettings[];
+}
+
+export interface IssuerSettings {
+  readonly name: string;
+  /** Of an Issuer; undefined for a ClusterIssuer. */
+  readonly namespace: string | undefined;
+  readonly source: IssuerSource;
+}
+
+/** What an issuer signs with. */
+export type IssuerSource =
+  | {readonly kind: 'self-signed'; readonly crlDistributionPoints: readonly string[]}
+  /** A CA that the controller makes; its key never leaves the cluster. */
+  | {readonly kind: 'generated-ca'; readonly commonName: string; readonly duration: string}
+  /** A Secret of somebody else. */
+  | {readonly kind: 'ca-secret'; readonly secretName: string}
+  /** Undefined for commands that do not need them: see `LoadOptions.secrets`. */
+  | {readonly kind: 'ca-key-pair'; readonly keyPair: CaKeyPair | undefined};
+
+export interface CaKeyPair {
+  /** PEM, the CA's own certificate first. */
+  readonly certificate: string;
+  readonly privateKey: Secret; // PEM
 }
 
 export interface Host {

@@ -14,6 +14,7 @@ const defaults = {
   limit: [],
   forks: 50,
   registry: undefined,
+  namespace: undefined,
 };
 
 const words = (line: string): string[] => line.split(' ').filter(Boolean);
@@ -43,6 +44,10 @@ test('-o json', parses, 'c.yaml -o json', {}, {output: 'json'});
 test('--limit takes names, again and again', parses, 'c.yaml --limit h1,h2 --limit=h3', {verb: 'apply'}, {limit: ['h1', 'h2', 'h3']}); // prettier-ignore
 test('--forks 1', parses, 'c.yaml --forks 1', {}, {forks: 1});
 test('--forks 1000', parses, 'c.yaml --forks 1000', {}, {forks: 1000});
+test('issuers test takes a name, which may have dots', parses, 'issuers test ca.internal c.yaml', {clusterFile: 'c.yaml', rest: ['test', 'ca.internal']}); // prettier-ignore
+test('issuers test takes a namespace', parses, 'issuers test ca -n web', {clusterFile: undefined, rest: ['test', 'ca']}, {namespace: 'web'}); // prettier-ignore
+test('certs status takes a namespace', parses, 'certs status --namespace web -o json', {rest: ['status']}, {namespace: 'web', output: 'json'}); // prettier-ignore
+test('all namespaces are the default of certs', parses, 'certs status -A', {rest: ['status']});
 test('images push takes a registry', parses, 'images push --registry http://r:5000', {verb: 'images', rest: ['push'], clusterFile: undefined}, {registry: 'http://r:5000'}); // prettier-ignore
 test('a cluster file may stand before the words of kubectl', parses, 'kubectl lab/cluster.yaml get nodes', {clusterFile: 'lab/cluster.yaml', rest: ['get', 'nodes']}); // prettier-ignore
 test('what follows kubectl is its own, options and typos too', parses, 'kubectl get nodes -o wide --limt x', {verb: 'kubectl', rest: ['get', 'nodes', '-o', 'wide', '--limt', 'x']}); // prettier-ignore
@@ -67,6 +72,9 @@ test('a second path is refused', refuses, 'a.yaml b.yaml');
 test('an empty name in --limit is refused', refuses, 'c.yaml --limit h1,,h2');
 test('an option of another command is refused, with those of this one', refuses, 'status --yes', /--output/); // prettier-ignore
 test('a registry for an apply is refused', refuses, 'c.yaml --registry http://r:5000');
+test('a namespace and all of them are refused', refuses, 'certs status -A -n web');
+test('a namespace for an apply is refused', refuses, 'c.yaml -n web');
+test('two cluster files for issuers are refused', refuses, 'issuers list a.yaml b.yaml');
 test('another output is refused', refuses, 'c.yaml --output yaml');
 for (const forks of ['0', '-1', '1.5', '1001', 'many', 'Infinity', '']) {
   test(`--forks=${forks} is refused`, refuses, `c.yaml --forks=${forks}`);
@@ -78,7 +86,7 @@ test('help names every command and every option, and no option that does not exi
   const known = [...readFileSync(source, 'utf8').matchAll(/^ {2}'?([a-z-]+)'?: \{type: '/gm)].map(
     ([, name]) => `--${name ?? ''}`,
   );
-  t.is(known.length, 9);
+  t.is(known.length, 11);
   const named = [...HELP.matchAll(/--[a-z-]+/g)].map(([name]) => name);
   t.deepEqual([...new Set(named)].sort(), known.sort());
 });

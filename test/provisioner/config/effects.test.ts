@@ -5,6 +5,7 @@ import {z} from 'zod';
 import {clusterSchema, DEFAULT_RUNTIME} from '#provisioner/config/cluster-schema';
 import {hostSettings} from '#provisioner/config/hosts-schema';
 import type {Cluster} from '#provisioner/role/cluster';
+import {aKeyPair} from '#test/a-ca';
 import {defaults, load, minimal, withSpec, type Files} from './fixture.ts';
 
 interface Effect {
@@ -17,6 +18,64 @@ const armoured = '-----BEGIN PGP PUBLIC KEY BLOCK-----\n';
 const repository = {url: 'http://10.0.0.2/debian', suite: 'trixie', publicKeyFile: 'site.asc'};
 
 const otherRuntime = DEFAULT_RUNTIME === 'slipway' ? 'containerd' : 'slipway';
+
+const company = aKeyPair({commonName: 'company'});
+const sourceOf = (cluster: Cluster): unknown => cluster.certificates.issuers[0]?.source;
+const ownCa = {
+  certificate: {fromFile: 'ca.pem'},
+  privateKey: {fromFile: '~/id_ca'},
+};
+
+/** The pair as it was loaded, its key uncovered. */
+function keyPairOf(cluster: Cluster): unknown {
+  const source = cluster.certificates.issuers[0]?.source;
+  const pair = source?.kind === 'ca-key-pair' ? source.keyPair : undefined;
+  return {certificate: pair?.certificate, privateKey: pair?.privateKey.reveal()};
+}
+
+const issuerEffects: Readonly<Record<string, Effect>> = {
+  name: issuer(
+    {name: 'own', selfSigned: {}},
+    cluster => cluster.certificates.issuers.map(({name, namespace}) => [name, namespace]),
+    [['own', undefined]],
+  ),
+  namespace: issuer(
+    {namespace: 'web', selfSigned: {}},
+    cluster => cluster.certificates.issuers[0]?.namespace,
+    'web',
+  ),
+  'selfSigned.crlDistributionPoints': issuer(
+    {selfSigned: {crlDistributionPoints: ['http://crl.lab/x']}},
+    sourceOf,
+    {kind: 'self-signed', crlDistributionPoints: ['http://crl.lab/x']},
+  ),
+  'ca.generate.commonName': issuer({ca: {generate: {commonName: 'Lab CA'}}}, sourceOf, {
+    kind: 'generated-ca',
+    commonName: 'Lab CA',
+    duration: '87600h',
+  }),
+  'ca.generate.duration': issuer({ca: {generate: {duration: '8760h'}}}, sourceOf, {
+    kind: 'generated-ca',
+    commonName: 'lab a',
+    duration: '8760h',
+  }),
+  'ca.secretName': issuer({ca: {secretName: 'theirs'}}, sourceOf, {
+    kind: 'ca-secret',
+    secretName: 'theirs',
+  }),
+  'ca.certificate.fromFile': issuer({ca: ownCa}, keyPairOf, company),
+  'ca.privateKey.fromFile': issuer({ca: ownCa}, keyPairOf, company),
+  'ca.certificate.fromEnv': issuer(
+    {ca: {...ownCa, certificate: {fromEnv: 'TEST_CA'}}},
+    keyPairOf,
+    company,
+  ),
+  'ca.privateKey.fromEnv': issuer(
+    {ca: {...ownCa, privateKey: {fromEnv: 'TEST_CA_KEY'}}},
+    keyPairOf,
+    company,
+  ),
+};
 
 const clusterEffects: Readonly<Record<string, Effect>> = {
   'metadata.name': {
@@ -142,6 +201,17 @@ const clusterEffects: Readonly<Record<string, Effect>> = {
     cluster => cluster.registryUrl,
     'http://10.0.0.2:5000',
   ),
+  'spec.certificates.enabled': spec(
+    {certificates: {enabled: false}},
+    cluster => cluster.certificates.enabled,
+    false,
+  ),
+  ...Object.fromEntries(
+    Object.entries(issuerEffects).map(([key, effect]) => [
+      `spec.certificates.issuers.${key}`,
+      effect,
+    ]),
+  ),
   'spec.preflight.ignore': spec(
     {preflight: {ignore: ['SystemVerification']}},
     cluster => cluster.preflight.ignore,
@@ -184,7 +254,8 @@ const hostEffects: Readonly<Record<string, Effect>> = {
 
 for (const [key, {files, field, expected}] of Object.entries({...clusterEffects, ...hostEffects})) {
   test(`${key} has an effect`, async t => {
-    t.deepEqual(field(await load(t, files)), expected);
+    const environment = {TEST_CA: company.certificate, TEST_CA_KEY: company.privateKey};
+    t.deepEqual(field(await load(t, files, {environment})), expected);
   });
 }
 
@@ -221,6 +292,20 @@ function spec(
   expected?: unknown,
 ): Effect {
   return {files: {'cluster.yaml': withSpec(keys)}, field, expected};
+}
+
+function issuer(
+  keys: Readonly<Record<string, unknown>>,
+  field: Effect['field'],
+  expected: unknown,
+): Effect {
+  const {files, ...effect} = spec(
+    {certificates: {issuers: [{name: 'a', ...keys}]}},
+    field,
+    expected,
+  );
+  const {certificate, privateKey} = company;
+  return {...effect, files: {...files, 'ca.pem': certificate, 'home/id_ca': privateKey}};
 }
 
 function host(

@@ -3,7 +3,7 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import type {ExecutionContext} from 'ava';
 import type {Cluster} from '#provisioner/role/cluster';
-import {loadCluster} from '#provisioner/config/load';
+import {loadCluster, type LoadOptions} from '#provisioner/config/load';
 import {ConfigurationError} from '#provisioner/config/problem';
 import {writeFileAtomic} from '#shared/files';
 import {formatYaml} from '#shared/yaml';
@@ -36,11 +36,17 @@ export function withSpec(spec: Readonly<Record<string, unknown>>): unknown {
 }
 
 /** Loads cluster.yaml from a fresh directory that holds the given files; undefined removes one. */
-export async function load(t: ExecutionContext, files: Files = {}): Promise<Cluster> {
+export async function load(
+  t: ExecutionContext,
+  files: Files = {},
+  options: Pick<LoadOptions, 'environment' | 'secrets' | 'now'> = {},
+): Promise<Cluster> {
   const directory = await writeFiles(t, {...defaults, ...files});
   return loadCluster({
     file: join(directory, 'cluster.yaml'),
     homeDirectory: join(directory, 'home'),
+    environment: {},
+    ...options,
   });
 }
 

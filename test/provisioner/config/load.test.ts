@@ -25,6 +25,7 @@ test('two small files make a cluster with every default applied', async t => {
     os: {sysctls: {}, packageRepository: undefined},
     artifactsSource: 'packages',
     registryUrl: undefined,
+    certificates: {enabled: true, issuers: []},
     preflight: {ignore: [], memoryMinimumBytes: 1700 * 2 ** 20},
   });
   const [h1, h2] = hosts;

@@ -3,7 +3,12 @@ import {mkdtempSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
-import {judgeDaemonSets, judgeDeployments, judgeNodes} from '#provisioner/proof/cluster-state';
+import {
+  judgeDaemonSets,
+  judgeDeployments,
+  judgeNodes,
+  systemNamespaces,
+} from '#provisioner/proof/cluster-state';
 import {judgePods, targetsOf} from '#provisioner/proof/proof-pods';
 import {formatProof, mergeNodeProofs, requireProven} from '#provisioner/proof/proof-result';
 import {
@@ -16,6 +21,7 @@ import {aCluster} from '#test/a-cluster';
 import {aNode, daemonSet, deployment} from './fixture.ts';
 
 const cluster = aCluster();
+const namespaces = systemNamespaces(cluster);
 
 test('nodes that the inventory does not know are left alone', t => {
   const names = judgeNodes(
@@ -27,20 +33,24 @@ test('nodes that the inventory does not know are left alone', t => {
 
 test('a workload is available only in its present version', t => {
   const status = {...(daemonSet['status'] as object), updatedNumberScheduled: 2};
-  const none = {othersDown: 0};
+  const none = {othersDown: 0, namespaces};
   const states = [
     judgeDaemonSets([daemonSet], none),
     judgeDaemonSets([{...daemonSet, status}], none),
     judgeDaemonSets([{...daemonSet, status: {}}], none),
-    judgeDeployments([{...deployment, status: {observedGeneration: 1, availableReplicas: 2}}]),
-    judgeDeployments([{...deployment, status: {observedGeneration: 2, updatedReplicas: 2}}]),
+    judgeDeployments([{...deployment, status: {observedGeneration: 1, availableReplicas: 2}}], {
+      namespaces,
+    }),
+    judgeDeployments([{...deployment, status: {observedGeneration: 2, updatedReplicas: 2}}], {
+      namespaces,
+    }),
   ].map(([workload]) => workload?.cell.state);
   t.deepEqual(states, ['ok', 'failed', 'failed', 'failed', 'failed']);
 });
 
 test("workloads of the users' own namespaces do not count", t => {
   const metadata = {...deployment.metadata, namespace: 'default'};
-  t.deepEqual(judgeDeployments([{...deployment, metadata, status: {}}]), []);
+  t.deepEqual(judgeDeployments([{...deployment, metadata, status: {}}], {namespaces}), []);
 });
 
 test('a pod that does not run says why', t => {
@@ -136,6 +146,7 @@ test('a table with a failure shows it and says it in words', t => {
   const result = {
     nodes: [{node: 'h1', cells: {ready: {state: 'failed', detail: 'no kubelet'} as const}}],
     workloads: [],
+    issuers: [],
     strangers: [],
   };
   t.regex(formatProof(result), /h1 +FAILED/);

@@ -12,6 +12,7 @@ const signal = AbortSignal.timeout(30_000);
 const cluster = aCluster();
 const image = 'slipway.invalid/proof:1';
 const inventory = cluster.hosts.map(({name}) => name);
+const now = () => new Date();
 
 interface LabOptions {
   readonly nodes?: readonly KubernetesObject[];
@@ -64,6 +65,7 @@ test('prove() proves every node, tells what it does and removes its namespace', 
   const result = await prove(lab.api, cluster, {
     signal,
     inventory,
+    now,
     image,
     onEvent: e => void events.push(e),
   });
@@ -94,7 +96,7 @@ test('prove() fails with the cell that failed, and still removes its namespace',
         ? {exitCode: 0, stdout: '0\tfailed\twget: bad address\n', stderr: ''}
         : answerAll(pod, argv),
   });
-  const error = await t.throwsAsync(prove(lab.api, cluster, {signal, inventory, image}), {
+  const error = await t.throwsAsync(prove(lab.api, cluster, {signal, inventory, image, now}), {
     instanceOf: ProofFailedError,
     code: 'ERR_PROOF_FAILED',
   });
@@ -111,7 +113,7 @@ test('a log that cannot be read is a failed cell', async t => {
     intercept: ({path}) => (path.includes('/log?') ? refuse(500, 'InternalError') : undefined),
   });
   const single = aCluster({hosts: [aHost('h1')]});
-  const error = await t.throwsAsync(prove(lab.api, single, {signal, inventory, image}), {
+  const error = await t.throwsAsync(prove(lab.api, single, {signal, inventory, image, now}), {
     instanceOf: ProofFailedError,
   });
   t.deepEqual(
@@ -129,7 +131,7 @@ test('prove() removes its namespace when it is interrupted, and rejects with the
       return {exitCode: 0, stdout: '', stderr: ''};
     },
   });
-  const proving = prove(lab.api, cluster, {signal: stop.signal, inventory, image});
+  const proving = prove(lab.api, cluster, {signal: stop.signal, inventory, image, now});
   t.is(await t.throwsAsync(proving), reason);
   t.deepEqual(proofNamespaces(lab), []);
 });
@@ -141,7 +143,7 @@ test('prove() removes its namespace when the API refuses a pod', async t => {
         ? refuse(422, 'Invalid', 'spec.containers is wrong')
         : undefined,
   });
-  await t.throwsAsync(prove(lab.api, cluster, {signal, inventory, image}), {
+  await t.throwsAsync(prove(lab.api, cluster, {signal, inventory, image, now}), {
     code: 'ERR_API_REFUSED',
   });
   t.deepEqual(proofNamespaces(lab), []);
@@ -155,7 +157,7 @@ test('prove() removes what a killed proof left, but not other namespaces', async
   });
   const left = namespace('provision-proof-0000', {'provision.dev/proof': 'true'});
   const lab = aLab({objects: [left, namespace('mine')]});
-  await prove(lab.api, cluster, {signal, inventory, image});
+  await prove(lab.api, cluster, {signal, inventory, image, now});
   t.deepEqual(proofNamespaces(lab), ['mine']);
 });
 
@@ -216,7 +218,7 @@ const onAll = (numberAvailable: number): KubernetesObject => ({
 test('a node whose host left the inventory is told with its remedy, and fails nothing', async t => {
   const nodes = [h1, h2, h3, lost];
   for (const proof of [
-    (api: KubernetesApi) => prove(api, cluster, {signal, inventory, image}),
+    (api: KubernetesApi) => prove(api, cluster, {signal, inventory, image, now}),
     (api: KubernetesApi) => readOnlyProof(api, cluster, {signal, inventory}),
   ]) {
     const result = await proof(aLab({nodes, objects: [onAll(3)]}).api);
