@@ -30,6 +30,7 @@ export function formatName(name: DistinguishedName): string {
 /** The levels in the order in which they stand in the text. */
 function parseLevels(text: string): readonly RelativeName[] {
   if (text.trim() === '') throw nameInvalid('it is empty');
+  if (!text.isWellFormed()) throw nameInvalid('it has half of a surrogate pair');
   if (text.length > TEXT_LENGTH_MAX) {
     throw nameInvalid(
       `it has ${String(text.length)} characters, more than ${String(TEXT_LENGTH_MAX)}`,
@@ -168,9 +169,7 @@ function formatAttribute({oid, value, stringType}: NameAttribute): string {
 }
 
 function escapeText(value: string): string {
-  return value
-    .replaceAll(/["+,;<>\\]/g, '\\$&')
-    .replaceAll('\0', '\\00')
-    .replace(/^[ #]/, '\\$&')
-    .replace(/(?<!^) $/, '\\ ');
+  const inner = value.replaceAll(/["+,;<>\\]/g, '\\$&').replaceAll('\0', '\\00');
+  const trailing = value.length > 1 && value.endsWith(' ') ? `${inner.slice(0, -1)}\\ ` : inner;
+  return /^[ #]/.test(value) ? `\\${trailing}` : trailing;
 }
