@@ -43,7 +43,8 @@ async function run(config: ControllerConfig): Promise<void> {
       format: config.logFormat,
       write: line => process.stderr.write(line),
     }),
-    identity: `${process.env['POD_NAME'] ?? hostname()}_${process.env['POD_UID'] ?? process.pid}`,
+    // A container that is started again in its pod takes its own Lease up without waiting.
+    identity: process.env['POD_NAME'] ?? `${hostname()}_${process.pid}`,
     monotonicMs: () => performance.now(),
     ending,
     start: startController,

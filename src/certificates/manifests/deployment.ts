@@ -77,10 +77,7 @@ function container(options: DeploymentOptions): Readonly<Record<string, unknown>
     image: options.image,
     imagePullPolicy: 'IfNotPresent',
     args: options.arguments,
-    env: [
-      {name: 'POD_NAME', valueFrom: {fieldRef: {fieldPath: 'metadata.name'}}},
-      {name: 'POD_UID', valueFrom: {fieldRef: {fieldPath: 'metadata.uid'}}},
-    ],
+    env: [{name: 'POD_NAME', valueFrom: {fieldRef: {fieldPath: 'metadata.name'}}}],
     ports: [
       {name: 'metrics', containerPort: metrics, protocol: 'TCP'},
       {name: 'health', containerPort: health, protocol: 'TCP'},

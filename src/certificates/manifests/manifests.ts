@@ -52,8 +52,10 @@ export function manifests(options: ManifestOptions): readonly KubernetesObject[]
     clusterRole('cert-manager-edit', editRules, ['edit', 'admin']),
     clusterRole('cert-manager-cluster-view', clusterViewRules, ['cluster-reader']),
     object('v1', 'Service', metadata(NAME, namespace), {
-      selector: SELECTOR,
-      ports: [{name: 'metrics', port: METRICS_PORT, targetPort: 'metrics', protocol: 'TCP'}],
+      spec: {
+        selector: SELECTOR,
+        ports: [{name: 'metrics', port: METRICS_PORT, targetPort: 'metrics', protocol: 'TCP'}],
+      },
     }),
     deployment({
       name: NAME,
