@@ -23,12 +23,14 @@ export interface ApiServer extends AsyncDisposable {
 
 export interface ApiServerOptions {
   readonly signal: AbortSignal;
+  /** Further flags of kube-apiserver. */
+  readonly flags?: readonly string[];
 }
 
 const START_TIMEOUT_MS = 60_000;
 
 /** Programs come from the artifact cache, or are compiled into it. */
-export async function startApiServer({signal}: ApiServerOptions): Promise<ApiServer> {
+export async function startApiServer({signal, flags = []}: ApiServerOptions): Promise<ApiServer> {
   const store = await openArtifactStore({source: 'packages', signal});
   const etcd = (await store.artifact('etcd')).path;
   const kubeApiserver = (await store.artifact('kube-apiserver')).path;
@@ -56,6 +58,7 @@ export async function startApiServer({signal}: ApiServerOptions): Promise<ApiSer
       `--token-auth-file=${directory}/tokens.csv`,
       '--service-cluster-ip-range=10.96.0.0/16',
       '--endpoint-reconciler-type=none',
+      ...flags,
     ]),
   ];
   const stop = async (): Promise<void> => {

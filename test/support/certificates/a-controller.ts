@@ -17,7 +17,7 @@ import {keyOf, openApiClient, type ApiClient} from '#certificates/kube/client';
 import {systemClock, type Clock} from '#certificates/kube/clock';
 import {kubeconfigCredentials} from '#certificates/kube/kubeconfig';
 import type {ResourceType} from '#certificates/kube/resource';
-import {startApiServer, type ApiServer} from '#test/api-server';
+import {startApiServer, type ApiServer, type ApiServerOptions} from '#test/api-server';
 
 export interface StartOptions {
   readonly config?: Partial<ControllerConfig>;
@@ -71,12 +71,13 @@ const POLL_MS = 25;
 /** @param signal ends everything; give it the test's own deadline */
 export async function openControllerSite({
   signal,
-}: {
-  readonly signal: AbortSignal;
-}): Promise<ControllerSite> {
+  flags,
+}: ApiServerOptions): Promise<ControllerSite> {
   const stack = new AsyncDisposableStack();
   try {
-    const server = stack.use(await startApiServer({signal}));
+    const server = stack.use(
+      await startApiServer({signal, ...(flags === undefined ? {} : {flags})}),
+    );
     const credentials = kubeconfigCredentials(server.kubeconfig);
     const client = stack.use(openApiClient({credentials}));
     await installDefinitions(client, signal);
