@@ -2,8 +2,8 @@ import {parseIpAddress, parseIpRange} from '../x509/ip-address.ts';
 import {parseLiteralSubject} from '../x509/literal-subject.ts';
 import {isObjectIdentifier} from '../x509/object-identifier.ts';
 import type {CertificateSpec} from './certificate.ts';
+import {isOurs, type IssuerReference} from './issuer-reference.ts';
 import {isAnnotationKey, isLabelValue, isSubdomain} from './kubernetes-names.ts';
-import {issuerReferenceProblems} from './request-validation.ts';
 import {GROUP, injectionAnnotations} from './names.ts';
 import {durationOf, durationProblems, each, isFilled, quote, refusalOf, when} from './problems.ts';
 
@@ -42,6 +42,18 @@ export function certificateProblems(spec: CertificateSpec): readonly string[] {
     ...constraintProblems(spec),
     ...keystoreProblems(spec),
     ...templateProblems(spec),
+  ];
+}
+
+/** What is wrong with `spec.issuerRef`, of a Certificate as of a CertificateRequest. */
+export function issuerReferenceProblems(reference: IssuerReference): readonly string[] {
+  const {name, kind = ''} = reference;
+  return [
+    ...when(name === '', 'spec.issuerRef.name is empty: name the issuer'),
+    ...when(
+      isOurs(reference) && !['', 'Issuer', 'ClusterIssuer'].includes(kind),
+      `spec.issuerRef.kind is ${quote(kind)}: it must be Issuer or ClusterIssuer, or set group for an issuer of another controller`,
+    ),
   ];
 }
 

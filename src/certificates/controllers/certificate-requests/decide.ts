@@ -10,7 +10,7 @@ import {
   requestEvents,
   requestReasons,
 } from '../../apis/names.ts';
-import {issuerReferenceProblems} from '../../apis/request-validation.ts';
+import {issuerReferenceProblems} from '../../apis/validation.ts';
 import type {IssuerType, SigningInput} from '../../issuers/issuer-type.ts';
 import type {IssuerTypes} from '../../issuers/registry.ts';
 import {readSigningInput} from '../../issuers/signing-input.ts';
