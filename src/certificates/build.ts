@@ -6,8 +6,8 @@ import {build} from 'esbuild';
 import type {KubernetesObject} from '#shared/kube/object';
 import {admissionPolicies} from './apis/admission.ts';
 import {customResourceDefinitions} from './apis/definitions.ts';
-import {LEASE_NAME, LEASE_NAMESPACE} from './manifests/lease.ts';
-import {manifests, NAME, NAMESPACE} from './manifests/manifests.ts';
+import {LEASE_NAME} from './apis/names.ts';
+import {LEASE_NAMESPACE, manifests, NAME, NAMESPACE} from './manifests/manifests.ts';
 import {VERSION} from './version.ts';
 
 /** The files that are written. `install.json` is only there for the image that was asked for. */

@@ -1,11 +1,11 @@
 import type {Log} from '#shared/log';
 import {processFamilies} from '#shared/metrics/process-metrics';
+import {LEASE_NAME} from './apis/names.ts';
 import type {ControllerConfig} from './config/flags.ts';
 import type {Controller, ControllerOptions} from './controller.ts';
 import type {ApiClient} from './kube/client.ts';
 import type {Clock} from './kube/clock.ts';
 import {leadWhile} from './kube/lease.ts';
-import {LEASE_NAME} from './manifests/lease.ts';
 import {createMetrics, type Metrics} from './metrics/metrics.ts';
 import type {Phase} from './server/health.ts';
 import {serveHealth, serveMetrics} from './server/listen.ts';

@@ -1,6 +1,6 @@
 import type {KubernetesObject} from '#shared/kube/object';
+import {LEASE_NAME} from '../apis/names.ts';
 import {deployment} from './deployment.ts';
-import {LEASE_NAME, LEASE_NAMESPACE} from './lease.ts';
 import {
   approverRules,
   clusterViewRules,
@@ -29,6 +29,8 @@ export interface ManifestOptions {
 /** Of the Deployment, the ServiceAccount, the Service and the bindings. */
 export const NAME = 'slipway-certs';
 export const NAMESPACE = 'cert-manager';
+/** Where cert-manager's chart has its Lease: who takes over must wait for the same one. */
+export const LEASE_NAMESPACE = 'kube-system';
 /**
  * Everything but the kinds and their policies that a cluster needs for the controller, in the order
  * in which it is applied.
