@@ -1,3 +1,5 @@
+import {findCondition} from '../apis/conditions.ts';
+import {conditionTypes} from '../apis/names.ts';
 import {parseTime} from '../apis/time.ts';
 import {nextRequests, type CertificateState} from './certificate-state.ts';
 import {requestDifferences} from './request-matches.ts';
@@ -27,8 +29,19 @@ export function nextAttemptAt(state: CertificateState, limits: BackoffLimits): D
   const failedAt = parseTime(status?.lastFailureTime);
   if (failedAt === undefined || isRetryAsked(state, failedAt)) return undefined;
   const [failed] = nextRequests(state);
-  if (failed !== undefined && requestDifferences(spec, failed).length > 0) return undefined;
+  const changed =
+    failed === undefined
+      ? isOtherGeneration(state.certificate)
+      : requestDifferences(spec, failed).length > 0;
+  if (changed) return undefined;
   return new Date(failedAt.getTime() + backoffMs(status?.failedIssuanceAttempts ?? 1, limits));
+}
+
+/** Without the request that failed, any change of the specification counts. */
+function isOtherGeneration({status, metadata}: CertificateState['certificate']): boolean {
+  const failure = findCondition(status?.conditions, conditionTypes.issuing);
+  const seen = failure?.observedGeneration;
+  return seen !== undefined && seen !== metadata.generation;
 }
 
 /** The wait after a number of failures in a row. */

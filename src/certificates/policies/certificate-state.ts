@@ -22,6 +22,8 @@ export interface CertificateState {
   readonly problems: readonly string[];
   /** Which keystore password cannot be read, if one cannot. */
   readonly passwordProblem?: string | undefined;
+  /** Until when to hold back, because it was done too often lately. */
+  readonly held?: {readonly issuing?: Date | undefined; readonly repair?: Date | undefined};
 }
 
 /** A request that a Certificate controls. */

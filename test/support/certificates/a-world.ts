@@ -4,6 +4,7 @@ import type {CertificateRequest} from '#certificates/apis/certificate-request';
 import type {Issuer} from '#certificates/apis/issuer';
 import {labels} from '#certificates/apis/names';
 import * as kinds from '#certificates/apis/resources';
+import {formatTime} from '#certificates/apis/time';
 import type {SecretObject} from '#certificates/apis/resources';
 import {createCertificateRequestReconciler} from '#certificates/controllers/certificate-requests/reconciler';
 import {decide} from '#certificates/controllers/certificates/decide';
@@ -23,10 +24,11 @@ import {createIssuerTypes} from '#certificates/issuers/registry';
 import {keyOf, type ResourceType} from '#certificates/kube/resource';
 import type {Outcome} from '#certificates/kube/work-queue';
 import type {CertificateState} from '#certificates/policies/certificate-state';
+import {aCertificate, aClusterIssuer, NAMESPACE} from './some-objects.ts';
 import {MemoryApi} from './memory-api.ts';
 import {MovableClock} from './movable-clock.ts';
 
-export const NAMESPACE = 'shop';
+export {EXTERNAL, NAMESPACE} from './some-objects.ts';
 
 export interface Told {
   readonly on: string;
@@ -205,6 +207,20 @@ export class World {
     return this.certificate(name)?.status?.conditions?.find(each => each.type === type);
   }
 
+  /** Gives a request a status, as an external issuer does. */
+  answer(name: string, status: object): void {
+    const request = this.request(name);
+    if (request === undefined) throw new Error(`there is no request ${name}`);
+    this.put(kinds.certificateRequests, {...request, status});
+  }
+
+  /** The status of a request that fails now. */
+  failure(message = 'no'): object {
+    const now = formatTime(this.clock.now());
+    const condition = {type: 'Ready', status: 'False', reason: 'Failed', message};
+    return {conditions: [{...condition, lastTransitionTime: now}], failureTime: now};
+  }
+
   /** What a person sees of writes: `create Secret shop/web-x`, without events. */
   writes(): readonly string[] {
     return this.api.writes.map(({verb, kind, key}) => `${verb} ${kind} ${key}`);
@@ -339,29 +355,11 @@ export class World {
   }
 }
 
-/** A Certificate for `web.example.com` with an ECDSA key from the ClusterIssuer `ca`. */
-export function aCertificate(name: string, spec: Partial<CertificateSpec> = {}): Certificate {
-  return {
-    apiVersion: 'cert-manager.io/v1',
-    kind: 'Certificate',
-    metadata: {namespace: NAMESPACE, name},
-    spec: {
-      secretName: `${name}-tls`,
-      dnsNames: [`${name}.example.com`],
-      privateKey: {algorithm: 'ECDSA'},
-      issuerRef: {name: 'ca', kind: 'ClusterIssuer'},
-      ...spec,
-    },
-  };
-}
-
-export function aClusterIssuer(name: string): Issuer {
-  return {
-    apiVersion: 'cert-manager.io/v1',
-    kind: 'ClusterIssuer',
-    metadata: {name},
-    spec: {},
-  };
+/** A world with the ClusterIssuer `ca`, in which nothing has happened yet. */
+export async function aWorld(settings: Partial<ControllerSettings> = {}): Promise<World> {
+  const world = new World(settings);
+  await world.withIssuer();
+  return world;
 }
 
 const READ: readonly ResourceType[] = [

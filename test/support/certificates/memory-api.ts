@@ -204,7 +204,7 @@ function applied(
   const data = object['data'] as Data | undefined;
   const owners = object.metadata['ownerReferences'] as
     readonly {readonly uid: string}[] | undefined;
-  const ownerFields = (owners ?? []).map(({uid}) => [`k:${JSON.stringify({uid})}`, {}]);
+  const ownerKeys = (owners ?? []).map(({uid}) => `k:${JSON.stringify({uid})}`);
   return {
     ...before,
     ...object,
@@ -224,7 +224,9 @@ function applied(
             'f:metadata': {
               'f:labels': fields(labels),
               'f:annotations': fields(annotations),
-              ...(owners && {'f:ownerReferences': Object.fromEntries(ownerFields)}),
+              ...(owners && {
+                'f:ownerReferences': Object.fromEntries(ownerKeys.map(key => [key, {}] as const)),
+              }),
             },
           },
         },

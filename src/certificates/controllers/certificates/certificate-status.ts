@@ -19,7 +19,7 @@ export const INVALID_SPEC_REASON = 'InvalidSpec';
 export interface StatusOptions {
   readonly now: Date;
   readonly limits: BackoffLimits;
-  /** What the issuance under way waits for, as half a sentence, when that is worth telling. */
+  /** What is waited for, or in the way, as half a sentence; when that is worth telling. */
   readonly waitsFor?: string | undefined;
 }
 
@@ -191,7 +191,7 @@ const MESSAGE_LENGTH_MAX = 4_096;
 function outlook(state: CertificateState, {limits, waitsFor}: StatusOptions): string | undefined {
   const {certificate} = state;
   const issuing = findCondition(certificate.status?.conditions, conditionTypes.issuing);
-  if (issuing?.status === 'True') return waitsFor;
+  if (issuing?.status === 'True' || waitsFor !== undefined) return waitsFor;
   if (issuing === undefined || certificate.status?.lastFailureTime === undefined) return undefined;
   const at = nextAttemptAt(state, limits);
   const next = at === undefined ? '' : `; the next attempt is at ${formatTime(at)}`;

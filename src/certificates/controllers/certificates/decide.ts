@@ -1,11 +1,18 @@
 import {stableJson} from '#shared/digest';
 import {findCondition} from '../../apis/conditions.ts';
-import {conditionTypes, secretAnnotations} from '../../apis/names.ts';
+import {
+  certificateEvents,
+  certificateReasons,
+  conditionTypes,
+  secretAnnotations,
+} from '../../apis/names.ts';
+import {formatTime} from '../../apis/time.ts';
 import {nextAttemptAt, type BackoffLimits} from '../../policies/back-off.ts';
 import {presentRenewal, triggerViolation} from '../../policies/certificate-checks.ts';
 import type {CertificateState, OwnedRequest} from '../../policies/certificate-state.ts';
 import {postIssuanceViolation} from '../../policies/post-issuance.ts';
 import {otherSecretOwner} from '../../policies/secret-owner.ts';
+import type {Violation} from '../../policies/violation.ts';
 import {isIssuing, presentStatus} from './certificate-status.ts';
 import {decideIssuance} from './decide-issuance.ts';
 import type {Pause, Step} from './step.ts';
@@ -63,10 +70,10 @@ function issueAgain(state: CertificateState, now: Date, settings: DecideSettings
   const violation = triggerViolation(state, now);
   const attemptAt = violation === undefined ? undefined : nextAttemptAt(state, settings);
   if (violation !== undefined && (attemptAt === undefined || attemptAt <= now)) {
-    return {kind: 'begin-issuing', violation};
+    return holdIssuing(state, violation, now) ?? {kind: 'begin-issuing', violation};
   }
   return (
-    repairSecret(state, settings) ??
+    repairSecret(state, now, settings) ??
     (violation === undefined ? pruneRequests(state) : undefined) ?? {
       kind: 'pause',
       until: attemptAt,
@@ -76,7 +83,8 @@ function issueAgain(state: CertificateState, now: Date, settings: DecideSettings
 
 /** What is in the Secret beside the certificate is kept as the specification has it. */
 function repairSecret(
-  {certificate, secret, passwordProblem}: CertificateState,
+  {certificate, secret, passwordProblem, held}: CertificateState,
+  now: Date,
   {certificateOwnerRef}: DecideSettings,
 ): Step | Pause | undefined {
   if (secret?.keyPair.kind !== 'good') return undefined;
@@ -88,8 +96,31 @@ function repairSecret(
     ownerReference: certificateOwnerRef,
   });
   if (violation === undefined) return undefined;
-  if (passwordProblem !== undefined) return {kind: 'pause'};
+  if (violation.reason === certificateReasons.managedFieldsParseError) {
+    return {kind: 'pause', waitsFor: violation.message}; // writing would not help
+  }
+  if (passwordProblem !== undefined) {
+    const reason = certificateEvents.keystorePasswordSecretNotFound;
+    const warning = {reason, message: passwordProblem};
+    return {kind: 'pause', waitsFor: passwordProblem, warning};
+  }
+  if (held?.repair !== undefined && held.repair > now) {
+    const waitsFor = `somebody changes the Secret again and again; it is put right again at ${formatTime(held.repair)}: ${violation.message}`;
+    return {kind: 'pause', until: held.repair, waitsFor};
+  }
   return {kind: 'repair-secret', secret, violation};
+}
+
+/** A Secret that is spoilt as soon as it is written is not a reason to issue without end. */
+function holdIssuing(
+  {held}: CertificateState,
+  {reason, message}: Violation,
+  now: Date,
+): Pause | undefined {
+  if (held?.issuing === undefined || held.issuing <= now) return undefined;
+  if (reason === certificateReasons.renewing) return undefined;
+  const waitsFor = `it was issued too often lately, so find out who changes its Secret; the next attempt is at ${formatTime(held.issuing)}: ${message}`;
+  return {kind: 'pause', until: held.issuing, waitsFor};
 }
 
 /** Of the requests that led to certificates, so many are kept; those of failures remain. */

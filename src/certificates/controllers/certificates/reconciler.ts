@@ -1,11 +1,18 @@
 import {CodedError} from '#shared/errors';
+import {certificateReasons} from '../../apis/names.ts';
 import type {CertificatesErrorCode} from '../../errors.ts';
 import type {Outcome} from '../../kube/work-queue.ts';
 import type {ReconcilerDependencies} from '../dependencies.ts';
 import {createActor} from './act.ts';
 import {decide} from './decide.ts';
+import {createPace} from './pace.ts';
 import {gatherState} from './state.ts';
+import type {Step} from './step.ts';
 
+/** A tool that fights over a Secret is answered so often, and then more slowly. */
+const REPAIRS = {times: 5, windowMs: 60_000};
+/** Issuing costs more, and leaves traces in the logs of CAs. */
+const ISSUANCES = {times: 10, windowMs: 10 * 60_000};
 /** The longest way from nothing to Ready has seven steps; more of them mean that nothing settles. */
 const STEPS_MAX = 30;
 
@@ -21,11 +28,17 @@ export function createCertificateReconciler(
 ): (key: string, waiting: {readonly signal: AbortSignal}) => Promise<Outcome> {
   const {clock, settings} = dependencies;
   const actor = createActor(dependencies);
+  const repairs = createPace({clock, ...REPAIRS});
+  const issuances = createPace({clock, ...ISSUANCES});
   return async (key, waiting) => {
     const taken: string[] = [];
     while (taken.length < STEPS_MAX) {
-      const state = await gatherState(key, dependencies, waiting);
-      if (state === undefined) return undefined;
+      const found = await gatherState(key, dependencies, waiting);
+      if (found === undefined) return undefined;
+      // A changed specification has a count of its own.
+      const counted = `${key}#${found.certificate.metadata.generation ?? 0}`;
+      const held = {issuing: issuances.heldUntil(counted), repair: repairs.heldUntil(counted)};
+      const state = {...found, held};
       const step = decide(state, clock.now(), settings);
       switch (step.kind) {
         case 'idle':
@@ -35,6 +48,8 @@ export function createCertificateReconciler(
         default:
           taken.push(step.kind);
           await actor.act(state, step, waiting);
+          if (isUnplanned(step)) issuances.note(counted);
+          if (step.kind === 'repair-secret') repairs.note(counted);
       }
     }
     throw new CodedError<CertificatesErrorCode>(
@@ -43,4 +58,9 @@ export function createCertificateReconciler(
       {hint: 'look for somebody else who changes this Certificate or its Secret all the time'},
     );
   };
+}
+
+/** Renewals on time do not count. */
+function isUnplanned(step: Step): boolean {
+  return step.kind === 'begin-issuing' && step.violation.reason !== certificateReasons.renewing;
 }

@@ -60,7 +60,7 @@ function namesOf(spec: CertificateSpec): readonly GeneralName[] {
     ...(spec.ipAddresses ?? []).map(value => ({kind: 'ip', value}) as const),
     ...(spec.uris ?? []).map(value => ({kind: 'uri', value}) as const),
     ...(spec.otherNames ?? []).map(
-      ({oid, utf8Value}) => ({kind: 'other', oid, value: utf8Value}) as const,
+      ({oid = '', utf8Value = ''}) => ({kind: 'other', oid, value: utf8Value}) as const,
     ),
   ];
 }

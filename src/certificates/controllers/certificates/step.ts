@@ -61,7 +61,7 @@ export interface IssuedCertificate {
 export interface Pause {
   readonly kind: 'pause';
   readonly until?: Date | undefined;
-  /** What an issuance under way waits for; shown in the conditions. */
+  /** What is waited for, or in the way; shown in the conditions. */
   readonly waitsFor?: string | undefined;
   /** An event for when that begins. */
   readonly warning?: Violation | undefined;
