@@ -17,7 +17,7 @@ import {
   proofService,
 } from './proof-objects.ts';
 import type {ProofPlace} from './proof-objects.ts';
-import {triedIssuers, withTrials} from './issuer-proof.ts';
+import {readIssuers, triedIssuers, withTrials} from './issuer-proof.ts';
 import {judgePods, targetsOf, type ProofPod} from './proof-pods.ts';
 import {
   mergeNodeProofs,
@@ -125,7 +125,13 @@ async function trialsOf(
   {trials, now, signal}: Pick<ProveOptions, 'trials' | 'now' | 'signal'>,
 ): Promise<readonly IssuerTrial[]> {
   if (!certificates.enabled) return [];
-  return trials ?? (await tryIssuers(api, triedIssuers(certificates), {signal, now}));
+  if (trials !== undefined) return trials;
+  const issuers = triedIssuers(certificates);
+  if (issuers.length === 0) return await tryIssuers(api, [], {signal, now});
+  // One that is not Ready would only be waited for in vain.
+  const proofs = await readIssuers(api, certificates, {signal});
+  const ready = issuers.filter((_, index) => proofs[index]?.cells.ready?.state === 'ok');
+  return ready.length === 0 ? [] : await tryIssuers(api, ready, {signal, now});
 }
 
 interface Watching {
