@@ -8,10 +8,14 @@ export interface Clock {
   at(when: Date, run: () => void): Disposable;
 }
 
-/** Node takes no longer delay (it would fire at once): 2^31 - 1 ms, about 24.8 days. */
-const TIMER_MS_MAX = 2_147_483_647;
+/**
+ * A longer timer has several parts. Node's limit is 2^31 - 1 ms (beyond, it fires at once), but
+ * timers also stand still while a machine sleeps, and do not follow a clock that is set: an hour
+ * late is early enough for a renewal.
+ */
+const TIMER_MS_MAX = 3_600_000;
 
-/** The machine's clock. A timer looks at it again before it fires, so it follows a clock that is set. */
+/** The machine's clock. */
 export const systemClock: Clock = {
   now: () => new Date(),
   at(when, run) {

@@ -51,8 +51,10 @@ const PER_OBJECT_MAX = 25;
 const SENDERS = 4;
 /** core/v1 allows 1,024 bytes. */
 const MESSAGE_BYTES_MAX = 1_024;
-/** A flush at the end of the program is not worth more. */
+/** An event is not worth more. */
 const SEND_TIMEOUT_MS = 10_000;
+/** Nor is the end of the program. */
+const CLOSE_TIMEOUT_MS = 3_000;
 
 /** core/v1 Event, the fields we write. */
 interface EventObject extends KubernetesObject {
@@ -75,6 +77,8 @@ interface Waiting {
 
 interface Told {
   readonly name: string;
+  /** Resolves when the API has it, or has refused it. */
+  readonly created: Promise<unknown>;
   count: number;
   lastMs: number;
 }
@@ -87,7 +91,7 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
       recorder.record(subject, event);
     },
     flush: () => recorder.flush(),
-    [Symbol.asyncDispose]: () => recorder.flush(),
+    [Symbol.asyncDispose]: () => recorder.close(),
   };
 }
 
@@ -97,6 +101,7 @@ class Recorder {
   readonly #told = new Map<string, Told>();
   readonly #perObject = new Map<string, {count: number; sinceMs: number}>();
   readonly #sending = new Set<Promise<void>>();
+  readonly #ending = new AbortController();
   #dropped = 0;
 
   constructor(options: EventRecorderOptions) {
@@ -126,6 +131,16 @@ class Recorder {
     const message = shorten(event.message);
     this.#waiting.push({subject: kept, event: {component, ...event, message}, at: clock.now()});
     if (this.#sending.size < SENDERS) this.#startSender();
+  }
+
+  /** Sends what waits for a few seconds, and drops the rest. */
+  async close(): Promise<void> {
+    const limit = setTimeout(() => {
+      this.#ending.abort(new Error('the time for the last events is over'));
+      this.#waiting.length = 0;
+    }, CLOSE_TIMEOUT_MS);
+    await this.flush();
+    clearTimeout(limit);
   }
 
   async flush(): Promise<void> {
@@ -159,7 +174,7 @@ class Recorder {
 
   async #send(waiting: Waiting): Promise<void> {
     const {client} = this.#options;
-    const signal = AbortSignal.timeout(SEND_TIMEOUT_MS);
+    const signal = AbortSignal.any([AbortSignal.timeout(SEND_TIMEOUT_MS), this.#ending.signal]);
     const identity = identityOf(waiting);
     const told = this.#told.get(identity);
     const atMs = waiting.at.getTime();
@@ -173,6 +188,7 @@ class Recorder {
         message: waiting.event.message,
       };
       try {
+        await told.created;
         await client.patch(events, {namespace, name: told.name}, patch, {signal});
         return;
       } catch (error) {
@@ -182,8 +198,10 @@ class Recorder {
     }
     if (!this.#mayTell(waiting)) return;
     const name = `${waiting.subject.metadata.name}.${randomBytes(8).toString('hex')}`;
-    this.#remember(identity, {name, count: 1, lastMs: atMs});
-    await client.create(events, eventObject(waiting, {namespace, name}), {signal});
+    const creating = client.create(events, eventObject(waiting, {namespace, name}), {signal});
+    const created = creating.catch(() => undefined); // who counts on it learns of it by a 404
+    this.#remember(identity, {name, created, count: 1, lastMs: atMs});
+    await creating;
   }
 
   /** A condition that flaps fills the cluster's store with events about one object. */

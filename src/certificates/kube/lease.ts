@@ -57,6 +57,8 @@ const RETRY_MS = 15_000;
 const CALL_MS_MAX = 10_000;
 /** The lease is given back after our own signal was aborted. */
 const RELEASE_MS = 5_000;
+/** In one attempt; each means that somebody else wrote in between. */
+const CONFLICTS_MAX = 3;
 
 const leases: ResourceType<LeaseObject> = {
   group: 'coordination.k8s.io',
@@ -115,16 +117,19 @@ class Election {
     log.info('leading', {lease: this.#name, identity});
     const losing = new AbortController();
     const leading = new AbortController();
-    const renewing = this.#keepRenewing(losing, AbortSignal.any([leading.signal]));
+    const renewing = this.#keepRenewing(losing, leading.signal);
+    const until = AbortSignal.any([signal, losing.signal]);
     try {
-      await lead(AbortSignal.any([signal, losing.signal]));
+      await lead(until);
+    } catch (error) {
+      // One who waits with its signal ends by throwing the reason.
+      if (!until.aborted || error !== until.reason) throw error;
     } finally {
       leading.abort(new Error('leading has ended'));
       await renewing;
       if (!losing.signal.aborted) await this.#release();
     }
-    if (!losing.signal.aborted) return 'ended';
-    return 'lost';
+    return losing.signal.aborted ? 'lost' : 'ended';
   }
 
   get #name(): string {
@@ -142,9 +147,11 @@ class Election {
       losing.abort(new CodedError('ERR_LEASE_LOST', `leadership lost: ${reason}`, {hint}));
     };
     // By a timer of its own: a request that hangs must not delay it.
-    let deadline = clock.at(new Date(this.#renewedAtMs + renewMs), () => {
-      lose(`no renewal for ${renewMs / 1_000} s`);
-    });
+    const setDeadline = (): Disposable =>
+      clock.at(new Date(this.#renewedAtMs + renewMs), () => {
+        lose(`no renewal for ${renewMs / 1_000} s`);
+      });
+    let deadline = setDeadline();
     while (!signal.aborted && !losing.signal.aborted) {
       await pause(clock, retryMs, {signal: AbortSignal.any([signal, losing.signal])}).catch(
         () => undefined,
@@ -155,9 +162,7 @@ class Election {
         if (await this.#take(signal)) {
           this.#renewedAtMs = asked;
           deadline[Symbol.dispose]();
-          deadline = clock.at(new Date(asked + renewMs), () => {
-            lose(`no renewal for ${renewMs / 1_000} s`);
-          });
+          deadline = setDeadline();
         } else {
           lose(`${this.#seen?.object.spec?.holderIdentity ?? 'nobody'} holds the lease`);
         }
@@ -170,27 +175,32 @@ class Election {
 
   /** Takes or renews the lease; false when it is somebody else's. */
   async #take(signal: AbortSignal): Promise<boolean> {
+    using limited = limitCall(this.#options.clock, signal, this.#callMs);
+    for (let conflicts = 0; ; conflicts += 1) {
+      try {
+        return await this.#tryToTake(limited.signal);
+      } catch (error) {
+        // Another candidate was faster, or somebody labelled the Lease: what is true is there to read.
+        if (!isConflict(error) || conflicts >= CONFLICTS_MAX) throw error;
+      }
+    }
+  }
+
+  async #tryToTake(signal: AbortSignal): Promise<boolean> {
     const {client, identity, lease, clock} = this.#options;
-    using limited = limitCall(clock, signal, this.#callMs);
-    const found = await client.get(leases, lease, {signal: limited.signal});
+    const found = await client.get(leases, lease, {signal});
     const now = clock.now();
     if (found === undefined) {
-      const spec = this.#held(now, undefined);
-      const object = {...emptyLease(lease), spec};
-      this.#see(await client.create(leases, object, {signal: limited.signal}));
+      const object = {...emptyLease(lease), spec: this.#held(now, undefined)};
+      this.#see(await client.create(leases, object, {signal}));
       return true;
     }
     this.#see(found);
     const holder = found.spec?.holderIdentity ?? '';
     if (holder !== '' && holder !== identity && !this.#isOld(found)) return false;
     const spec = this.#held(now, found.spec);
-    try {
-      this.#see(await client.update(leases, {...found, spec}, {signal: limited.signal}));
-      return true;
-    } catch (error) {
-      if (isConflict(error)) return false; // another was faster; the next try sees who
-      throw error;
-    }
+    this.#see(await client.update(leases, {...found, spec}, {signal}));
+    return true;
   }
 
   #held(now: Date, before: LeaseSpec | undefined): LeaseSpec {

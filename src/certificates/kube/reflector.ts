@@ -12,7 +12,7 @@ import type {Log} from '#shared/log';
 import {pause, type Clock} from './clock.ts';
 import type {ApiClient} from './client.ts';
 import {isExpired} from './pages.ts';
-import {apiVersionOf, keyOf, type ResourceType} from './resource.ts';
+import {apiVersionOf, isNewer, keyOf, type ResourceType} from './resource.ts';
 import type {View, ViewItem} from './view.ts';
 
 export interface ReflectorOptions<O extends KubernetesObject, T extends ViewItem> {
@@ -23,7 +23,7 @@ export interface ReflectorOptions<O extends KubernetesObject, T extends ViewItem
   readonly labelSelector?: string;
   /** Objects have nothing but apiVersion, kind and metadata; default false. */
   readonly metadataOnly?: boolean;
-  /** What is kept of an object; it must not hold on to the rest of it. */
+  /** What is kept of an object, under its keyOf(); it must not hold on to the rest of it. */
   readonly transform: (object: O) => T;
   readonly view: View<T>;
   readonly log: Log;
@@ -63,7 +63,7 @@ export function startReflector<O extends KubernetesObject, T extends ViewItem>(
   const signal = AbortSignal.any([options.signal, stopping.signal]);
   const synced = Promise.withResolvers<undefined>();
   synced.promise.catch(() => undefined); // nobody need wait for it
-  const state: State = {version: undefined, failuresInRow: 0};
+  const state: State = {version: undefined, newest: '', failuresInRow: 0};
   const ended = reflect({...options, signal}, state, () => {
     synced.resolve(undefined);
   }).finally(() => {
@@ -84,6 +84,8 @@ export function startReflector<O extends KubernetesObject, T extends ViewItem>(
 interface State {
   /** Where the next watch goes on; undefined: list first. */
   version: string | undefined;
+  /** The last version that was known before a list became necessary. */
+  newest: string;
   failuresInRow: number;
 }
 
@@ -96,17 +98,21 @@ async function reflect<O extends KubernetesObject, T extends ViewItem>(
   const aborted = (): boolean => signal.aborted;
   while (!aborted()) {
     try {
-      state.version ??= await listAll(options);
+      state.version ??= await listAll(options, state);
       onSynced();
       // One that ends at once and tells nothing would else be opened again and again.
       if ((await watchOnce(options, state)) === 'useless') state.failuresInRow += 1;
     } catch (error) {
       if (aborted()) return;
       state.failuresInRow += 1;
-      if (isExpired(error)) state.version = undefined;
+      if (isExpired(error)) {
+        state.newest = state.version ?? state.newest;
+        state.version = undefined;
+      }
       report(options, state, error);
     }
-    const waitMs = state.failuresInRow === 0 ? 0 : backoffMs(state.failuresInRow, random());
+    if (state.failuresInRow === 0) continue;
+    const waitMs = backoffMs(state.failuresInRow, random());
     await pause(clock, waitMs, {signal}).catch(() => undefined); // the loop sees the signal
   }
 }
@@ -119,12 +125,18 @@ export function backoffMs(failuresInRow: number, random: number): number {
 
 async function listAll<O extends KubernetesObject, T extends ViewItem>(
   options: ReflectorOptions<O, T>,
+  {newest}: State,
 ): Promise<string> {
-  const {client, resource, view, signal} = options;
+  const {client, resource, view, signal, log} = options;
   const seen = new Set<string>();
   let version = '';
   for await (const page of client.pages(resource, {...selectionOf(options), signal})) {
     if (page.first) seen.clear();
+    if (version === '' && isNewer(newest, page.resourceVersion)) {
+      // etcd was restored from a copy: what is there now is older than what we know.
+      log.warn('the API is older than it was, everything is read anew', {kind: resource.kind});
+      view.clear();
+    }
     version = page.resourceVersion;
     for (const object of page.items) {
       seen.add(keyOf(object));

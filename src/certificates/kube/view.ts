@@ -36,6 +36,8 @@ export interface View<T> {
    * @param resourceVersion of the deletion; without it, the item that is there is meant
    */
   forget(key: string, resourceVersion?: string): void;
+  /** Drops everything, whatever its version: the cluster has another history now. */
+  clear(): void;
 }
 
 /**
@@ -97,6 +99,15 @@ export function createView<T extends ViewItem>({indexes, onChange}: ViewOptions<
       }
       if (deletedAt !== undefined) remember(key, deletedAt);
       if (before !== undefined) onChange({key, before});
+    },
+    clear() {
+      const all = [...items.values()];
+      items.clear();
+      deletions.clear();
+      for (const before of all) {
+        for (const index of built.values()) index.replace(before, undefined);
+        onChange({key: before.key, before});
+      }
     },
   };
 }

@@ -67,6 +67,9 @@ const DRAIN_MS = 5_000;
 const SLICE_MS = 10;
 /** Keys with the same back-off do not all come back in the same instant. */
 const JITTER = 0.2;
+/** Failures that are logged in a while; the others are counted. */
+const LOG_LINES_MAX = 50;
+const LOG_WINDOW_MS = 10_000;
 /** Enough to come from 1 ms to a month. */
 const DOUBLINGS_MAX = 30;
 
@@ -87,6 +90,7 @@ class KeyedQueue implements WorkQueue {
   #onIdle: (() => void) | undefined;
   #timer: {readonly atMs: number; readonly handle: Disposable} | undefined;
   #pumpScheduled = false;
+  #logged = {sinceMs: -Infinity, count: 0};
   #sliceStartedAt = 0;
 
   constructor(options: WorkQueueOptions) {
@@ -244,8 +248,25 @@ class KeyedQueue implements WorkQueue {
     const notBeforeMs = conflict ? 0 : this.#nowMs() + firstMs;
     this.#failures.set(key, {count, notBeforeMs});
     this.#schedule(key, this.#nowMs() + Math.round(waitMs * (1 + JITTER * random())));
-    reportFailure(log, {queue: name, key, failures: count, waitMs}, error);
+    if (this.#mayLog()) reportFailure(log, {queue: name, key, failures: count, waitMs}, error);
     return conflict ? 'conflict' : 'failed';
+  }
+
+  /** When the API is gone, all keys fail: some of them are enough to read. */
+  #mayLog(): boolean {
+    const nowMs = this.#nowMs();
+    const {sinceMs, count} = this.#logged;
+    if (Math.abs(nowMs - sinceMs) >= LOG_WINDOW_MS) {
+      const unlogged = count - LOG_LINES_MAX;
+      if (unlogged > 0) {
+        const queue = this.#options.name;
+        this.#options.log.warn('more reconciliations failed than are logged', {queue, unlogged});
+      }
+      this.#logged = {sinceMs: nowMs, count: 1};
+      return true;
+    }
+    this.#logged = {sinceMs, count: count + 1};
+    return count < LOG_LINES_MAX;
   }
 
   #tell(result: WorkResult): void {

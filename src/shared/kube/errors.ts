@@ -55,9 +55,9 @@ function describe({status, reason, message}: Refusal): string {
 function hintFor(status: number): string {
   switch (status) {
     case 401:
-      return 'the kubeconfig is of another cluster or its certificate has expired; fetch it again';
+      return 'these credentials are of another cluster or have expired; fetch them again';
     case 403:
-      return 'the kubeconfig has no right to do this; use one of group system:masters';
+      return 'grant the right that the message names, or use credentials of group system:masters';
     case 404:
       return 'the object or its kind does not exist in this cluster; check name and namespace';
     case 409:

@@ -4,7 +4,7 @@ import type {AddressInfo, Socket} from 'node:net';
 import type {Duplex} from 'node:stream';
 import {describeRequest, type ApiRequest} from './api-request.ts';
 
-export type {ApiRequest} from './api-request.ts';
+export {isWrite, type ApiRequest} from './api-request.ts';
 
 export type Fault =
   /** Answers with this status instead of the API, with a `Status` object as the API sends it. */
