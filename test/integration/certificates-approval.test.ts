@@ -1,237 +1,176 @@
-// Who may approve and deny, and who asked (certificates.md §5.3, "approval" and "userinfo").
 import test from 'ava';
-import {waitFor} from '#shared/wait-for';
-import type {CertificateRequest} from '#certificates/apis/certificate-request';
-import {certificateRequests} from '#certificates/apis/resources';
-import {generatePrivateKey} from '#certificates/x509/keys';
-import {openControllerSite, type ControllerSite} from '#test/certificates/a-controller';
-import {anActor, outcomeOf, type Rule} from '#test/certificates/actor';
-import {aCsr} from '#test/certificates/issuing';
+import * as kinds from '#certificates/apis/resources';
+import {
+  aRequest,
+  namespace,
+  openRuledApi,
+  refuses,
+  type RuledApi,
+} from '#test/certificates/a-ruled-api';
+
+// Who asked for a certificate, and who may decide about it: what the API server does by our
+// admission policies, without any controller.
 
 const signal = AbortSignal.timeout(600_000);
-let site: ControllerSite;
-let namespace: string;
-let csr: string;
-let count = 0;
+let api: RuledApi;
 
 test.before(async t => {
-  t.timeout(120_000);
-  site = await openControllerSite({signal});
-  namespace = await site.namespace();
-  csr = aCsr(await generatePrivateKey({kind: 'ECDSA', size: 256}));
-  await policiesInForce();
-});
-test.after.always(async () => {
-  await site[Symbol.asyncDispose]();
+  t.timeout(600_000);
+  api = await openRuledApi({signal});
 });
 
-const READ_AND_WRITE: Rule = {
-  apiGroups: ['cert-manager.io'],
-  resources: ['certificaterequests', 'certificaterequests/status'],
-  verbs: ['get', 'create', 'update'],
-};
+test.after.always(() => api[Symbol.asyncDispose]());
 
-interface Row {
-  readonly issuerRef: CertificateRequest['spec']['issuerRef'];
-  /** Names of `signers` with the verb approve; `NAMESPACE` stands for the request's. */
-  readonly granted: readonly string[];
-}
-
-const decides = (isAllowed: boolean) =>
-  test.macro(async (t, type: 'Approved' | 'Denied', {issuerRef, granted}: Row) => {
-    t.timeout(60_000);
-    const resourceNames = granted.map(name => name.replace('NAMESPACE', namespace));
-    await using actor = await anActor(site, {
-      namespace,
-      name: nextName(),
-      rules: [READ_AND_WRITE, ...(granted.length === 0 ? [] : [approve(resourceNames)])],
-    });
-    const request = await aNewRequest(issuerRef);
-    const outcome = await outcomeOf(
-      () => actor.client.updateStatus(certificateRequests, withCondition(request, type), {signal}),
-      signal,
-    );
-    if (isAllowed) return t.is(outcome, 'done');
-    t.like(outcome, {status: 403});
-    t.regex(outcome === 'done' ? '' : outcome.message, /needs the verb approve/);
-  });
-const allowed = decides(true);
-const refused = decides(false);
-
-const ours = {name: 'ca'};
-const cluster = {name: 'ca', kind: 'ClusterIssuer'};
-const foreign = {name: 'ca', kind: 'Issuer', group: 'example.io'};
-const foreignCluster = {name: 'ca', kind: 'ClusterIssuer', group: 'example.io'};
-
-for (const type of ['Approved', 'Denied'] as const) {
-  test.serial(`${type} needs the verb approve`, refused, type, {issuerRef: ours, granted: []});
-  test.serial(`${type} of an external issuer needs it as well`, refused, type, {
-    issuerRef: foreign,
-    granted: [],
-  });
-  test.serial(`${type} by all issuers of a group`, allowed, type, {
-    issuerRef: foreign,
-    granted: ['issuers.example.io/*'],
-  });
-  test.serial(`${type} by one issuer in its namespace`, allowed, type, {
-    issuerRef: foreign,
-    granted: ['issuers.example.io/NAMESPACE.ca'],
-  });
-  test.serial(`${type} by all issuers of the cluster`, allowed, type, {
-    issuerRef: foreignCluster,
-    granted: ['clusterissuers.example.io/*'],
-  });
-  test.serial(`${type} by one issuer of the cluster`, allowed, type, {
-    issuerRef: foreignCluster,
-    granted: ['clusterissuers.example.io/ca'],
-  });
-  test.serial(`${type} by our Issuer`, allowed, type, {
-    issuerRef: ours,
-    granted: ['issuers.cert-manager.io/NAMESPACE.ca'],
-  });
-  test.serial(`${type} by our ClusterIssuer`, allowed, type, {
-    issuerRef: cluster,
-    granted: ['clusterissuers.cert-manager.io/ca'],
-  });
-}
-test.serial('the right for another resource is not enough', refused, 'Approved', {
-  issuerRef: foreign,
-  granted: ['foos.example.io/*', 'issuers.other.io/*'],
-});
-test.serial('the right for ClusterIssuers is not one for Issuers', refused, 'Approved', {
-  issuerRef: ours,
-  granted: ['clusterissuers.cert-manager.io/*'],
-});
-test.serial('the right for Issuers is not one for ClusterIssuers', refused, 'Denied', {
-  issuerRef: cluster,
-  granted: ['issuers.cert-manager.io/*'],
-});
-test.serial('the right for another issuer is not enough', refused, 'Approved', {
-  issuerRef: ours,
-  granted: ['issuers.cert-manager.io/NAMESPACE.other'],
-});
-test.serial('an Issuer is named with its namespace', refused, 'Approved', {
-  issuerRef: ours,
-  granted: ['issuers.cert-manager.io/ca', 'issuers.cert-manager.io/other.ca'],
-});
-test.serial('a namespace alone is no wildcard', refused, 'Approved', {
-  issuerRef: ours,
-  granted: ['issuers.cert-manager.io/NAMESPACE.*'],
-});
-
-test.serial('a decision is one, True, and for ever', async t => {
-  const write = async (request: CertificateRequest) =>
-    outcomeOf(() => site.client.updateStatus(certificateRequests, request, {signal}), signal);
-  const request = await aNewRequest(ours);
-  const conditions = [condition('Approved', 'False')];
-  t.like(await write({...request, status: {conditions}}), {status: 422});
-  const both = [condition('Approved'), condition('Denied')];
-  t.like(await write({...request, status: {conditions: both}}), {status: 422});
-  const approved = await site.client.updateStatus(
-    certificateRequests,
-    withCondition(request, 'Approved'),
-    {signal},
+test.serial('a request carries who asked, whatever it says itself', async t => {
+  const jane = await api.account('jane');
+  const lie = {username: 'admin', uid: '0', groups: ['system:masters'], extra: {scopes: ['all']}};
+  const created = await jane.client.create(
+    kinds.certificateRequests,
+    aRequest('lie', lie),
+    api.write,
   );
-  t.like(await write({...approved, status: {conditions: []}}), {status: 403});
-  t.like(await write({...approved, status: {conditions: [condition('Denied')]}}), {status: 403});
-  const other = {...condition('Approved'), reason: 'Other'};
-  t.like(await write({...approved, status: {conditions: [other]}}), {status: 403});
-});
-
-test.serial('a request says who made it, whatever it says itself, and never changes', async t => {
-  t.timeout(60_000);
-  await using actor = await anActor(site, {
-    namespace,
-    name: nextName(),
-    rules: [READ_AND_WRITE],
-  });
-  const spoofed = {username: 'root', uid: '0', groups: ['system:masters'], extra: {a: ['b']}};
-  const made = await outcomeValue(() =>
-    actor.client.create(certificateRequests, aRequestOf(ours, spoofed), {signal}),
-  );
-  t.is(made.spec.username, actor.userName);
-  t.deepEqual(made.spec.groups?.toSorted(), [
-    'system:authenticated',
+  t.is(created.spec.username, 'system:serviceaccount:default:jane');
+  t.is(created.spec.uid, jane.uid);
+  t.deepEqual(created.spec.groups, [
     'system:serviceaccounts',
-    `system:serviceaccounts:${namespace}`,
+    'system:serviceaccounts:default',
+    'system:authenticated',
   ]);
-  t.regex(made.spec.uid ?? '', /^[0-9a-f-]{36}$/);
-  t.false('a' in (made.spec.extra ?? {}));
-  for (const change of [{username: 'root'}, {groups: ['x']}, {request: ''}, {isCA: true}]) {
-    const changed = {...made, spec: {...made.spec, ...change}};
-    const outcome = await outcomeOf(
-      () => actor.client.update(certificateRequests, changed, {signal}),
-      signal,
-    );
-    t.like(outcome, {code: 'ERR_API_REFUSED'}, JSON.stringify(change));
-  }
+  t.deepEqual(Object.keys(created.spec.extra ?? {}), [
+    'authentication.kubernetes.io/credential-id',
+  ]);
+  const mine = await api.admin.create(kinds.certificateRequests, aRequest('mine', lie), api.write);
+  t.is(mine.spec.username, 'admin');
+  t.is(mine.spec.extra, undefined);
 });
 
-/** A policy takes effect a second or so after it was made, and nothing in it says so. */
-async function policiesInForce(): Promise<void> {
-  const request = await aNewRequest(ours);
-  const status = {conditions: [condition('Approved', 'False')]};
-  await waitFor(
-    async () => {
-      const write = () =>
-        site.client.updateStatus(certificateRequests, {...request, status}, {signal});
-      if ((await outcomeOf(write, signal)) === 'done') return undefined;
-      const dry = {signal, dryRun: true};
-      const spoofed = aRequestOf(ours, {username: 'root'});
-      const {spec} = await site.client.create(certificateRequests, spoofed, dry);
-      return spec.username === 'root' ? undefined : true;
-    },
-    {signal, timeoutMs: 30_000},
+test.serial('a request never changes, nor what the controller wrote about it', async t => {
+  const annotations = {'cert-manager.io/certificate-revision': '1', 'example.com/a': '1'};
+  const request = aRequest('fixed');
+  await api.admin.create(
+    kinds.certificateRequests,
+    {...request, metadata: {...request.metadata, annotations}},
+    api.write,
   );
-}
+  const patch = (change: Readonly<Record<string, unknown>>): Promise<unknown> =>
+    api.admin.patch(kinds.certificateRequests, {namespace, name: 'fixed'}, change, api.write);
+  const annotate = (key: string, value: string | null): Promise<unknown> =>
+    patch({metadata: {annotations: {[key]: value}}});
+  await refuses(t, patch({spec: {isCA: true}}), {status: 422, says: 'spec'});
+  await refuses(t, patch({spec: {username: 'admin2'}}), {status: 422, says: 'spec'});
+  await refuses(t, patch({spec: null}), {status: 422, says: 'spec'});
+  const fixed = {status: 403, says: 'annotations'};
+  await refuses(t, annotate('cert-manager.io/certificate-revision', '2'), fixed);
+  await refuses(t, annotate('cert-manager.io/certificate-revision', null), fixed);
+  await refuses(t, annotate('cert-manager.io/certificate-name', 'a'), fixed);
+  await refuses(t, annotate('acme.cert-manager.io/a', 'b'), fixed);
+  await t.notThrowsAsync(annotate('example.com/a', '2'));
+  await t.notThrowsAsync(annotate('venafi.cert-manager.io/pickup-id', '2'));
+});
 
-async function outcomeValue<T>(attempt: () => Promise<T>): Promise<T> {
-  let value: T | undefined;
-  await outcomeOf(async () => {
-    value = await attempt();
-  }, signal);
-  if (value === undefined) throw new Error('refused');
-  return value;
-}
+test.serial('only who may approve for the signer approves or denies, and once', async t => {
+  const nobody = await api.account('nobody');
+  const approver = await api.account('approver', ['issuers.cert-manager.io/default.ca']);
+  await api.admin.create(kinds.certificateRequests, aRequest('asked'), api.write);
+  await refuses(t, api.decide(nobody.client, 'asked', {types: ['Approved']}), {
+    status: 403,
+    says: 'approve',
+  });
+  await refuses(t, api.decide(nobody.client, 'asked', {types: ['Denied']}), {
+    status: 403,
+    says: 'approve',
+  });
+  await refuses(t, api.decide(approver.client, 'asked', {types: ['Approved', 'Denied']}), {
+    status: 422,
+    says: 'both',
+  });
+  await refuses(t, api.decide(approver.client, 'asked', {types: ['Approved'], status: 'False'}), {
+    status: 422,
+    says: 'True',
+  });
+  await t.notThrowsAsync(api.decide(nobody.client, 'asked', {types: ['Ready'], status: 'False'}));
+  await t.notThrowsAsync(api.decide(approver.client, 'asked', {types: ['Approved']}));
+  // Who may not approve may still api.write everything else about an approved request.
+  await t.notThrowsAsync(api.decide(nobody.client, 'asked', {types: ['Approved', 'Ready']}));
+  await refuses(t, api.decide(approver.client, 'asked', {types: []}), {
+    status: 403,
+    says: 'never change',
+  });
+  await refuses(t, api.decide(approver.client, 'asked', {types: ['Denied']}), {
+    status: 403,
+    says: 'never change',
+  });
+  await refuses(
+    t,
+    api.decide(approver.client, 'asked', {types: ['Approved'], status: 'True', reason: 'other'}),
+    {
+      status: 403,
+      says: 'never change',
+    },
+  );
+});
 
-function approve(resourceNames: readonly string[]): Rule {
-  return {
-    apiGroups: ['cert-manager.io'],
-    resources: ['signers'],
-    verbs: ['approve'],
-    resourceNames,
-  };
-}
+const signers: readonly {
+  readonly issuerRef: {readonly name: string; readonly kind?: string; readonly group?: string};
+  readonly signer: string;
+  readonly may: boolean;
+}[] = [
+  {issuerRef: {name: 'ca'}, signer: 'issuers.cert-manager.io/*', may: true},
+  {issuerRef: {name: 'ca', kind: ''}, signer: 'issuers.cert-manager.io/default.ca', may: true},
+  {issuerRef: {name: 'ca'}, signer: 'issuers.cert-manager.io/other.ca', may: false},
+  {issuerRef: {name: 'ca'}, signer: 'issuers.cert-manager.io/ca', may: false},
+  {issuerRef: {name: 'ca'}, signer: 'clusterissuers.cert-manager.io/*', may: false},
+  {
+    issuerRef: {name: 'ca', kind: 'ClusterIssuer'},
+    signer: 'clusterissuers.cert-manager.io/ca',
+    may: true,
+  },
+  {
+    issuerRef: {name: 'ca', kind: 'ClusterIssuer'},
+    signer: 'clusterissuers.cert-manager.io/default.ca',
+    may: false,
+  },
+  {
+    issuerRef: {name: 'a', kind: 'StepIssuer', group: 'step.sm'},
+    signer: 'stepissuers.step.sm/*',
+    may: true,
+  },
+  {
+    issuerRef: {name: 'a', kind: 'StepIssuer', group: 'step.sm'},
+    signer: 'stepissuers.step.sm/default.a',
+    may: true,
+  },
+  {
+    issuerRef: {name: 'a', kind: 'Authority', group: 'a.example'},
+    signer: 'authorities.a.example/a',
+    may: true,
+  },
+  {
+    issuerRef: {name: 'a', kind: 'Glass', group: 'a.example'},
+    signer: 'glasses.a.example/*',
+    may: true,
+  },
+  {
+    issuerRef: {name: 'a', kind: 'StepIssuer', group: 'step.sm'},
+    signer: 'issuers.cert-manager.io/*',
+    may: false,
+  },
+];
 
-function nextName(): string {
-  count += 1;
-  return `n${count}`;
-}
-
-function aRequestOf(
-  issuerRef: Row['issuerRef'],
-  spec: Partial<CertificateRequest['spec']> = {},
-): CertificateRequest {
-  return {
-    apiVersion: 'cert-manager.io/v1',
-    kind: 'CertificateRequest',
-    metadata: {name: nextName(), namespace},
-    spec: {request: csr, issuerRef, ...spec},
-  };
-}
-
-function aNewRequest(issuerRef: Row['issuerRef']): Promise<CertificateRequest> {
-  return site.client.create(certificateRequests, aRequestOf(issuerRef), {signal});
-}
-
-function withCondition(
-  request: CertificateRequest,
-  type: 'Approved' | 'Denied',
-): CertificateRequest {
-  return {...request, status: {conditions: [condition(type)]}};
-}
-
-function condition(type: string, status: 'True' | 'False' = 'True') {
-  const lastTransitionTime = '2026-01-01T00:00:00Z';
-  return {type, status, reason: 'Test', message: 'by a test', lastTransitionTime} as const;
+for (const [index, {issuerRef, signer, may}] of signers.entries()) {
+  const issuer = `${issuerRef.kind ?? 'Issuer'} ${issuerRef.name} of ${issuerRef.group ?? 'ours'}`;
+  test.serial(
+    `the right for ${signer} is ${may ? '' : 'not '}one for ${issuer} (${index})`,
+    async t => {
+      const {client} = await api.account(`signer-${index}`, [signer]);
+      await api.admin.create(
+        kinds.certificateRequests,
+        aRequest(`signer-${index}`, {issuerRef}),
+        api.write,
+      );
+      const decision = api.decide(client, `signer-${index}`, {types: ['Approved']});
+      if (may) await t.notThrowsAsync(decision);
+      else await refuses(t, decision, {status: 403, says: 'approve'});
+    },
+  );
 }

@@ -11,6 +11,7 @@ export function certificatePolicy(): readonly KubernetesObject[] {
   return validatingPolicy({
     name: `certificates.${GROUP}`,
     match: {group: GROUP, resources: ['certificates'], operations: ['CREATE', 'UPDATE']},
+    optional: true,
     conditions: specChanged,
     variables: [
       {name: 'template', expression: optional('secretTemplate', '{}')},

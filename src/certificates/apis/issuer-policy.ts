@@ -26,6 +26,7 @@ export function issuerPolicy(): readonly KubernetesObject[] {
       resources: ['issuers', 'clusterissuers'],
       operations: ['CREATE', 'UPDATE'],
     },
+    optional: true,
     conditions: specChanged,
     variables: [
       {

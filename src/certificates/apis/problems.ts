@@ -1,4 +1,4 @@
-import {messageOf} from '#shared/errors';
+import {isCoded} from '#shared/errors';
 import {parseGoDuration} from './duration.ts';
 
 /** One problem, or none: for lists that are put together by spreading. */
@@ -6,13 +6,14 @@ export function when(isWrong: boolean, problem: string): readonly string[] {
   return isWrong ? [problem] : [];
 }
 
-/** What a parser says about a text that it refuses. */
+/** What a parser says about a text that it refuses, and what to do. */
 export function refusalOf(field: string, parse: () => unknown): readonly string[] {
   try {
     parse();
     return [];
   } catch (error) {
-    return [`${field}: ${messageOf(error)}`];
+    if (!isCoded(error)) throw error;
+    return [`${field}: ${error.message}; ${error.hint}`];
   }
 }
 
