@@ -21,10 +21,12 @@ test('one command takes three bare hosts to a proven cluster', async t => {
   );
   t.is(end?.changes, eventOf(finished, 'plan')?.changes);
   t.true((end?.changes ?? 0) > 100, 'the hosts were not bare');
-  t.log(`bare hosts to proven cluster: ${end?.seconds.toFixed(1)} s`);
+  const phases = finished.events.filter(({type}) => type === 'task-finished');
+  t.true(phases.some(event => 'phase' in event && event.phase === 'certificate-test'));
+  t.log(`bare hosts to proven cluster with an issued certificate: ${end?.seconds.toFixed(1)} s`);
 });
 
-test('the proof covers every node: version, pod, exec, logs, Service by name, pods, NodePorts', async t => {
+test('the proof covers every node: version, pod, exec, logs, Service by name, pods, NodePorts; and every issuer', async t => {
   const {exitCode, stdout, stderr} = await provision(['verify', '--output', 'json']);
   t.is(exitCode, 0, stderr);
   const proof = JSON.parse(stdout.split('\n').at(-1) ?? '') as ProofResult;
@@ -40,6 +42,14 @@ test('the proof covers every node: version, pod, exec, logs, Service by name, po
     t.is(cells.nodeports?.detail, '3/3');
   }
   t.true(proof.workloads.every(({cell}) => cell.state === 'ok'));
+  t.true(
+    proof.workloads.some(({workload}) => workload === 'Deployment cert-manager/slipway-certs'),
+  );
+  const issued = proof.issuers.map(({issuer, cells}) => [issuer, cells.ready?.state, cells.certificate?.detail.replace(/.*signed/, 'signed')]); // prettier-ignore
+  t.deepEqual(issued, [
+    ['ClusterIssuer/self-signed', 'ok', 'signed by itself'],
+    ['ClusterIssuer/lab-ca', 'ok', 'signed by CN=Lab CA'],
+  ]);
 });
 
 test('a second run makes 0 changes and restarts nothing', async t => {

@@ -78,10 +78,10 @@ export function chooseIssuers(
   if (found !== undefined && found.length > 0) {
     return found.map(each => ({name: each.name, namespace: each.namespace}));
   }
-  const wanted = name === undefined ? 'an issuer' : `an issuer "${name}"`;
+  const wanted = name === undefined ? 'issuer' : `issuer "${name}"`;
   const where = namespace === undefined ? 'the cluster' : `namespace ${namespace}`;
   const list = rows.map(({id}) => id).join(', ');
-  throw new CodedError<ProvisionerErrorCode>('ERR_ISSUER_UNKNOWN', `${where} has not ${wanted}`, {
+  throw new CodedError<ProvisionerErrorCode>('ERR_ISSUER_UNKNOWN', `${where} has no ${wanted}`, {
     hint: list === '' ? 'name issuers in spec.certificates.issuers' : `choose among ${list}`,
   });
 }

@@ -76,7 +76,12 @@ async function statusCommand(input: CommandInput): Promise<number> {
     certificatesUntil,
     drift === undefined ? '-' : String(drift),
   ]);
-  input.output.write(`${formatTable(header, rows)}\n`);
+  const issuers = (cluster?.issuers ?? []).map(({issuer, cells}) => [
+    issuer,
+    cells.ready?.detail ?? '-',
+  ]);
+  const more = issuers.length === 0 ? '' : `\n${formatTable(['ISSUER', 'READY'], issuers)}\n`;
+  input.output.write(`${formatTable(header, rows)}\n${more}`);
   return 0;
 }
 
