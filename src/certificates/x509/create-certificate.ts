@@ -2,13 +2,14 @@ import {AsnConvert} from '@peculiar/asn1-schema';
 import {
   Certificate,
   Extensions,
+  Name,
   SubjectPublicKeyInfo,
   TBSCertificate,
   Validity,
   Version,
 } from '@peculiar/asn1-x509';
 import assert from 'node:assert/strict';
-import {createHash, randomBytes, type KeyObject} from 'node:crypto';
+import {createHash, randomBytes, X509Certificate, type KeyObject} from 'node:crypto';
 import {CodedError} from '#shared/errors';
 import type {CertificatesErrorCode} from '../errors.ts';
 import {derTags, readSequence} from './der.ts';
@@ -16,8 +17,9 @@ import {readBitOctets} from './der-values.ts';
 import type {DistinguishedName} from './distinguished-name.ts';
 import {schemaExtensions} from './extension-list.ts';
 import type {GeneralName} from './general-names.ts';
+import {nameInvalid} from './name-attributes.ts';
 import type {NameConstraints} from './name-constraints.ts';
-import {schemaName, schemaNameOfDer} from './name-encoding.ts';
+import {schemaName, schemaOfDer} from './name-encoding.ts';
 import type {ParsedCertificate} from './certificate.ts';
 import {encodePem} from './pem.ts';
 import {encodePublicKey} from './public-key-info.ts';
@@ -72,7 +74,7 @@ export function createCertificate(fields: CertificateFields): string {
     serialNumber: new Uint8Array(checkedSerial(fields.serial ?? randomSerial())).buffer,
     signature: signer.identifier,
     issuer: issuer.certificate
-      ? schemaNameOfDer(issuer.certificate.subjectDer)
+      ? schemaOfDer(issuer.certificate.subjectDer, Name, "the issuer's name")
       : schemaName(subject),
     validity: validityOf(fields),
     subject: schemaName(subject),
@@ -94,7 +96,17 @@ export function createCertificate(fields: CertificateFields): string {
     signatureAlgorithm: signer.identifier,
     signatureValue: new Uint8Array(signer.sign(signed)).buffer,
   });
-  return encodePem('CERTIFICATE', Buffer.from(AsnConvert.serialize(certificate)));
+  return encodePem('CERTIFICATE', readable(Buffer.from(AsnConvert.serialize(certificate))));
+}
+
+/** A last look: attributes may hold values, copied from a request, that no software reads. */
+function readable(der: Buffer): Buffer {
+  try {
+    new X509Certificate(der);
+    return der;
+  } catch {
+    throw nameInvalid('OpenSSL would not read a certificate with it');
+  }
 }
 
 /**

@@ -5,7 +5,7 @@ import {readAscii, readObjectIdentifier, readUtf8} from './der-values.ts';
 import type {DistinguishedName} from './distinguished-name.ts';
 import {formatIpAddress, parseIpAddress} from './ip-address.ts';
 import {nameInvalid} from './name-attributes.ts';
-import {decodeName, schemaName} from './name-encoding.ts';
+import {decodeName, schemaName, schemaOfDer} from './name-encoding.ts';
 import {isObjectIdentifier} from './object-identifier.ts';
 
 /** A name of a subject beside its distinguished name (RFC 5280 §4.2.1.6). */
@@ -142,6 +142,6 @@ function knownOid(oid: string): string {
 
 /** Other names with any value go through as they are. */
 function schemaOpaque(der: Buffer): SchemaGeneralName {
-  if (der[0] === tags.other) return AsnConvert.parse(der, SchemaGeneralName);
+  if (der[0] === tags.other) return schemaOfDer(der, SchemaGeneralName, 'an other name');
   throw nameInvalid(OPAQUE_HINT);
 }

@@ -1,6 +1,6 @@
 import {isCoded} from '#shared/errors';
 import {nearest} from '#shared/nearest';
-import {derInvalid, DerReader} from './der.ts';
+import {DerReader} from './der.ts';
 import type {DistinguishedName, NameAttribute, RelativeName} from './distinguished-name.ts';
 import {nameAttributes, nameInvalid} from './name-attributes.ts';
 import {attributeOfDer} from './name-encoding.ts';
@@ -92,11 +92,9 @@ function parseHexValue(text: string, oid: string, start: number): Parsed {
     throw nameInvalid(`at character ${String(start + 1)} a value is not # and pairs of hex digits`);
   }
   try {
-    const what = 'the value';
-    const reader = new DerReader(Buffer.from(digits, 'hex'), what);
+    const reader = new DerReader(Buffer.from(digits, 'hex'), 'the value');
     const element = reader.any();
     reader.end();
-    if ((element.tag & 0xc0) !== 0) throw derInvalid(what, 'has no universal tag');
     return {attribute: attributeOfDer(oid, element), end: start + found.length};
   } catch (error) {
     if (!isCoded(error)) throw error;

@@ -5,7 +5,7 @@ import {
   Name,
   RelativeDistinguishedName,
 } from '@peculiar/asn1-x509';
-import {type DerElement, DerReader, derTags, encodeDer, readSequence} from './der.ts';
+import {type DerElement, derInvalid, DerReader, derTags, encodeDer, readSequence} from './der.ts';
 import {readAscii, readObjectIdentifier, readUtf8} from './der-values.ts';
 import type {
   DistinguishedName,
@@ -50,6 +50,7 @@ const stringTypes: Readonly<Record<number, Exclude<StringType, 'der'>>> = {
 /** An attribute from the element that holds its value. @throws CodedError `ERR_DER_INVALID` */
 export function attributeOfDer(oid: string, element: DerElement): NameAttribute {
   const what = `the value of ${oid}`;
+  if ((element.tag & 0xc0) !== 0) throw derInvalid(what, 'has no universal tag');
   const stringType = stringTypes[element.tag];
   switch (stringType) {
     case 'utf8':
@@ -99,9 +100,21 @@ export function schemaName(name: DistinguishedName): Name {
   return new Name(name.map(level => new RelativeDistinguishedName(schemaLevel(level))));
 }
 
-/** A name that must come out octet for octet as it is: a CA's own, in what it issues. */
-export function schemaNameOfDer(der: Buffer): Name {
-  return AsnConvert.parse(der, Name);
+/**
+ * What was read, as the schema library has it, for writing it again octet for octet: a CA's own
+ * name in what it issues, a value that is no text.
+ *
+ * @param type the library's class for it
+ * @throws CodedError `ERR_NAME_INVALID` for what the library would write differently, or not at all
+ */
+export function schemaOfDer<T>(der: Buffer, type: new () => T, what: string): T {
+  try {
+    const value = AsnConvert.parse(der, type);
+    if (Buffer.from(AsnConvert.serialize(value)).equals(der)) return value;
+  } catch {
+    // The library's reasons are about its own schemas, and say nothing to a person.
+  }
+  throw nameInvalid(`${what} is not encoded as DER has it`);
 }
 
 /** A SET OF is sorted by its encodings (X.690 §11.6), which the library leaves to its caller. */
@@ -146,7 +159,7 @@ function schemaValue(attribute: NameAttribute): AttributeValue {
 }
 
 function rawValue(der: Buffer): AttributeValue {
-  return new AttributeValue({anyValue: new Uint8Array(der).buffer});
+  return schemaOfDer(der, AttributeValue, 'a value');
 }
 
 /** The characters of PrintableString (X.680 §41.4). */

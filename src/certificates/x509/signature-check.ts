@@ -1,4 +1,5 @@
 import {constants, verify, type KeyObject} from 'node:crypto';
+import {isCoded} from '#shared/errors';
 import {DerReader, derTags} from './der.ts';
 import {readObjectIdentifier} from './der-values.ts';
 import {signatureAlgorithms} from './signature-algorithm.ts';
@@ -25,11 +26,20 @@ export interface SignedOctets {
   readonly signature: Buffer;
 }
 
-/** Whether the signature is this key's over these octets; false for an algorithm not known here. */
-export function isSignatureValid(
-  {algorithm, octets, signature}: SignedOctets,
-  key: KeyObject,
-): boolean {
+/**
+ * Whether the signature is this key's over these octets; false for an algorithm that is not known
+ * here or not well-formed.
+ */
+export function isSignatureValid(signed: SignedOctets, key: KeyObject): boolean {
+  try {
+    return verifies(signed, key);
+  } catch (error) {
+    if (isCoded(error)) return false;
+    throw error;
+  }
+}
+
+function verifies({algorithm, octets, signature}: SignedOctets, key: KeyObject): boolean {
   const what = 'the signature algorithm';
   const reader = new DerReader(new DerReader(algorithm, what).next(derTags.sequence).content, what);
   const oid = readObjectIdentifier(reader.next(derTags.objectIdentifier), what);
