@@ -27,3 +27,10 @@ export function flagRows(): readonly string[] {
     return `| \`--${flag.name}\` | ${value} | ${flag.help} |`;
   });
 }
+
+/** The rows of the parts in docs/certificates.md. */
+export function partRows(): readonly string[] {
+  return Object.entries(CONTROLLERS).map(
+    ([name, {does, inDefault}]) => `| \`${name}\` | ${inDefault ? 'on' : 'off'} | ${does} |`,
+  );
+}

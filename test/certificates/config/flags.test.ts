@@ -3,7 +3,7 @@ import test from 'ava';
 import {CONTROLLERS, enabledControllers} from '#certificates/config/controller-names';
 import {FLAGS} from '#certificates/config/flag-table';
 import {parseFlags} from '#certificates/config/flags';
-import {formatHelp} from '#certificates/config/help';
+import {flagRows, formatHelp, partRows} from '#certificates/config/help';
 
 const refused = (...argv: readonly string[]) => {
   try {
@@ -168,4 +168,14 @@ test('the version is that of package.json', async t => {
   ) as {version: string};
   const {VERSION} = await import('#certificates/version');
   t.is(VERSION, version);
+});
+
+test('docs/certificates.md has the tables of flags and parts as they are', t => {
+  const text = readFileSync(new URL('../../../docs/certificates.md', import.meta.url), 'utf8');
+  const table = (name: string): readonly string[] =>
+    (new RegExp(`<!-- ${name}: .*-->\n.*\n.*\n((?:\\|.*\n)+)`).exec(text)?.[1] ?? '')
+      .trim()
+      .split('\n');
+  t.deepEqual(table('flags'), flagRows());
+  t.deepEqual(table('parts'), partRows());
 });
