@@ -5,6 +5,7 @@ import {customResourceDefinitions} from '#certificates/apis/definitions';
 import type {IssuerSpec} from '#certificates/apis/issuer';
 import type {Order, OrderStatus} from '#certificates/apis/order';
 import * as kinds from '#certificates/apis/resources';
+import type {ResourceType} from '#certificates/kube/resource';
 import {
   aCertificate,
   conditionsOf,
@@ -93,7 +94,9 @@ for (const {title, spec, says} of refusedIssuers) {
 }
 
 test.serial('an object without spec is refused', async t => {
-  for (const type of [kinds.certificates, kinds.certificateRequests, kinds.issuers, kinds.orders]) {
+  const {certificates, certificateRequests, issuers, orders} = kinds;
+  const types: readonly ResourceType[] = [certificates, certificateRequests, issuers, orders];
+  for (const type of types) {
     await refuses(t, api.dryRun(type, undefined), {status: 422, says: 'spec'});
   }
 });
