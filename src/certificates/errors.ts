@@ -25,7 +25,6 @@ export const certificatesErrors = {
   // Objects
   ERR_DURATION_INVALID: 19,
   ERR_SECRET_MISSING: 19,
-  ERR_SECRET_INVALID: 19,
   ERR_NOT_SETTLED: 19,
 } as const satisfies ErrorRegistry;
 

@@ -1,7 +1,6 @@
 import {readFile} from 'node:fs/promises';
 import {hostname} from 'node:os';
 import {CodedError, type ErrorRegistry, isCoded, messageOf} from '#shared/errors';
-import {kubeErrors} from '#shared/kube/errors';
 import {createLog} from '#shared/log';
 import {type ControllerConfig, parseFlags} from './config/flags.ts';
 import {certificatesErrors, type CertificatesErrorCode} from './errors.ts';
@@ -88,6 +87,6 @@ function reportFailure(error: unknown): number {
     return 1;
   }
   process.stderr.write(`${error.code}: ${error.message}\n  next: ${error.hint}\n`);
-  const registry: ErrorRegistry = {...kubeErrors, ...certificatesErrors};
+  const registry: ErrorRegistry = certificatesErrors;
   return new Map<string, number>(Object.entries(registry)).get(error.code) ?? 1;
 }
