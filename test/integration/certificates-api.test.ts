@@ -3,6 +3,7 @@ import type {Challenge} from '#certificates/apis/challenge';
 import {conditionIsTrue} from '#certificates/apis/conditions';
 import {customResourceDefinitions} from '#certificates/apis/definitions';
 import type {IssuerSpec} from '#certificates/apis/issuer';
+import {ACME_API_VERSION, finalizers} from '#certificates/apis/names';
 import type {Order, OrderStatus} from '#certificates/apis/order';
 import * as kinds from '#certificates/apis/resources';
 import type {ResourceType} from '#certificates/kube/resource';
@@ -184,7 +185,7 @@ test.serial('what the ACME server has said about an Order stays', async t => {
   const metadata = name;
   await api.admin.create(
     kinds.orders,
-    {apiVersion: 'acme.cert-manager.io/v1', kind: 'Order', metadata, spec} satisfies Order,
+    {apiVersion: ACME_API_VERSION, kind: 'Order', metadata, spec} satisfies Order,
     api.write,
   );
   const update = (status: OrderStatus): Promise<unknown> =>
@@ -213,10 +214,10 @@ test.serial('what the ACME server has said about an Order stays', async t => {
   await refuses(t, update({authorizations: []}), kept);
 });
 
-test.serial('a Challenge never changes, but its status does', async t => {
+test.serial('a Challenge never changes, but its status and its finalizers do', async t => {
   const metadata = {namespace, name: 'challenge'};
   const challenge: Challenge = {
-    apiVersion: 'acme.cert-manager.io/v1',
+    apiVersion: ACME_API_VERSION,
     kind: 'Challenge',
     metadata,
     spec: {
@@ -233,6 +234,8 @@ test.serial('a Challenge never changes, but its status does', async t => {
   await api.admin.create(kinds.challenges, challenge, api.write);
   const change = api.admin.patch(kinds.challenges, metadata, {spec: {key: 'other'}}, api.write);
   await refuses(t, change, {status: 422, says: 'spec'});
+  const held = {metadata: {finalizers: [finalizers.challenge]}};
+  await t.notThrowsAsync(api.admin.patch(kinds.challenges, metadata, held, api.write));
   const status = {status: {processing: true}};
   await t.notThrowsAsync(
     api.admin.patch(kinds.challenges, metadata, status, {...api.write, subresource: 'status'}),

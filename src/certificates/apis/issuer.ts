@@ -40,9 +40,6 @@ export const issuerSchema = kindSchema(specSchema, statusSchema, 'spec');
 export type IssuerSpec = FromSchema<typeof specSchema>;
 export type IssuerStatus = FromSchema<typeof statusSchema>;
 
-/** The key of `spec` that says what kind of issuer it is. */
-export type IssuerTypeName = keyof IssuerSpec;
-
 export interface Issuer extends KubernetesObject {
   readonly spec: IssuerSpec;
   readonly status?: IssuerStatus;

@@ -1,4 +1,3 @@
-import type {FromSchema} from './from-schema.ts';
 import {object, text, texts} from './json-schema.ts';
 
 /** One key of a Secret; without `key`, the default of the field that refers to it. */
@@ -7,5 +6,3 @@ export const secretKeyReferenceSchema = object({key: text, name: text}, 'name');
 export const secretReferenceSchema = object({name: text}, 'name');
 /** A ServiceAccount for which a token is requested. */
 export const serviceAccountReferenceSchema = object({audiences: texts, name: text}, 'name');
-
-export type SecretKeyReference = FromSchema<typeof secretKeyReferenceSchema>;

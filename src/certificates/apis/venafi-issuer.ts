@@ -1,4 +1,3 @@
-import type {FromSchema} from './from-schema.ts';
 import {bytes, object, text, withRules} from './json-schema.ts';
 import {secretKeyReferenceSchema as secretKey, secretReferenceSchema} from './references.ts';
 
@@ -28,5 +27,3 @@ export const venafiIssuerSchema = withRules(
     message: 'exactly one of tpp, cloud, or ngts must be configured',
   },
 );
-
-export type VenafiIssuer = FromSchema<typeof venafiIssuerSchema>;
