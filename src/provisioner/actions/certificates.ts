@@ -74,7 +74,9 @@ export function chooseIssuers(
 ): readonly TriedIssuer[] {
   const inPlace = namespace === undefined ? rows : rows.filter(row => row.namespace === namespace);
   const named = (list: typeof rows) => list.filter(row => row.name === name || row.id === name);
-  const found = name === undefined ? inPlace : [named(inPlace), named(rows)].find(({length}) => length > 0); // prettier-ignore
+  const ofCluster = rows.filter(row => row.namespace === undefined);
+  const found =
+    name === undefined ? inPlace : [inPlace, ofCluster].map(named).find(list => list.length > 0);
   if (found !== undefined && found.length > 0) {
     return found.map(each => ({name: each.name, namespace: each.namespace}));
   }
