@@ -108,7 +108,10 @@ for (const [granted, isAllowed] of [
     await using actor = await anActor(site, {namespace, name: 'jane', rules});
     const name = await create(`issuers.cert-manager.io/${namespace}.ca`, {client: actor.client});
     await decide(name, 'Approved');
-    if (isAllowed) return t.truthy(await signed(name));
+    if (isAllowed) {
+      t.truthy(await signed(name));
+      return;
+    }
     const {status} = await failed(name, 'DeniedReference');
     t.is(status?.certificate, undefined);
     t.regex(findCondition(status?.conditions, 'Failed')?.message ?? '', /"reference"/);

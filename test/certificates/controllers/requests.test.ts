@@ -1,6 +1,8 @@
 import test from 'ava';
 import type {KeyObject} from 'node:crypto';
+import {ApiRefusedError} from '#shared/kube/errors';
 import type {Issuer} from '#certificates/apis/issuer';
+import {certificateRequests, issuers, secrets} from '#certificates/apis/resources';
 import {
   decideRequest,
   type RequestStep,
@@ -9,7 +11,10 @@ import {requestStatus} from '#certificates/controllers/certificate-requests/requ
 import {issuerReadiness} from '#certificates/controllers/issuers/readiness';
 import {createIssuerTypes} from '#certificates/issuers/registry';
 import {generatePrivateKey} from '#certificates/x509/keys';
+import {World} from '#test/certificates/a-world';
 import {
+  aCa,
+  aCaSecret,
   aCsr,
   anIssuer,
   aRequest,
@@ -232,4 +237,64 @@ test('a denied request ends as Denied', t => {
   const before = {conditions: [denied]};
   const {conditions} = requestStatus(before, {outcome, approve: false, now: NOW});
   t.like(conditions, [denied, {type: 'Ready', status: 'False', reason: 'Denied'}]);
+});
+
+/** A cluster in memory with a request `www` that is addressed to the issuer `issuer`. */
+function aWorld() {
+  const world = new World();
+  const {metadata, ...request} = aRequest({spec: {request: aCsr(key)}});
+  const {name, namespace = ''} = metadata;
+  world.put(certificateRequests, {...request, metadata: {name, namespace}});
+  const written = () => world.writes();
+  return {world, written};
+}
+
+test('a request that waits is written once, and again when what it waits for changes', async t => {
+  const {world, written} = aWorld();
+  await world.settle();
+  await world.settle();
+  t.deepEqual(written(), ['update-status CertificateRequest shop/www']);
+  t.deepEqual(
+    world.told.map(({reason}) => reason),
+    ['cert-manager.io', 'IssuerNotFound'],
+  );
+  const {status: _, ...issuer} = anIssuer({ca: {secretName: 'ca'}});
+  world.put(issuers, issuer);
+  await world.settle();
+  t.deepEqual(written().slice(1), [
+    'update-status CertificateRequest shop/www', // the issuer is there, and not checked yet
+    'update-status Issuer shop/issuer',
+    'update-status CertificateRequest shop/www', // its Secret is missing
+  ]);
+  world.put(secrets, aCaSecret(await aCa({notBefore: new Date(0)})));
+  await world.settle();
+  t.is(
+    world.request('www')?.status?.conditions?.find(({type}) => type === 'Ready')?.reason,
+    'Issued',
+  );
+});
+
+test("a request that is deleted meanwhile is nobody's trouble", async t => {
+  const {world} = aWorld();
+  world.api.obstacle = () => {
+    world.api.obstacle = undefined;
+    world.api.remove(certificateRequests, 'shop/www');
+  };
+  await world.settle();
+  t.deepEqual(world.errors, []);
+  t.deepEqual(world.told, []);
+});
+
+test('a conflict is tried again', async t => {
+  const {world} = aWorld();
+  let refusals = 0;
+  world.api.obstacle = ({key: object}) => {
+    if (refusals === 3) return;
+    refusals += 1;
+    const refusal = {status: 409, reason: 'Conflict', message: 'by a test'};
+    throw new ApiRefusedError(object, refusal);
+  };
+  await world.settle();
+  t.is(world.errors.length, 3);
+  t.is(world.request('www')?.status?.conditions?.length, 2);
 });

@@ -190,6 +190,16 @@ for (const [names, isPermitted] of [
   );
 }
 
+test('a range of IPv6 says nothing about IPv4', async t => {
+  const root = await aCa({nameConstraints: {permitted: {ipRanges: ['::/0']}}});
+  t.truthy(nameRefusal(root.chain, ip('0.0.0.0')));
+});
+
+test('a URI without a host is refused by any exclusion, as every verifier does', async t => {
+  const root = await aCa({nameConstraints: {excluded: {uriDomains: ['uri.test']}}});
+  t.truthy(nameRefusal(root.chain, uri('urn:uuid:1')));
+});
+
 test('a chain without name constraints permits everything', async t => {
   t.is(nameRefusal((await aCa()).chain, [...dns('any.test'), ...ip('192.0.2.1')]), undefined);
 });

@@ -1,13 +1,17 @@
 import {isDeepStrictEqual} from 'node:util';
+import type {Log} from '#shared/log';
 import type {CertificateRequest} from '../../apis/certificate-request.ts';
+import {findCondition} from '../../apis/conditions.ts';
 import {issuerReference} from '../../apis/issuer-reference.ts';
 import type {Issuer} from '../../apis/issuer.ts';
-import {APPROVED_REASON, requestEvents, requestReasons} from '../../apis/names.ts';
+import {APPROVED_REASON, conditionTypes, requestEvents, requestReasons} from '../../apis/names.ts';
 import {certificateRequests} from '../../apis/resources.ts';
 import type {Remark, SigningResult} from '../../issuers/issuer-type.ts';
+import {keyOf} from '../../kube/resource.ts';
 import type {Outcome} from '../../kube/work-queue.ts';
 import type {ReconcilerDependencies} from '../dependencies.ts';
-import {itemOf, issuerKey} from '../views.ts';
+import {issuerKey} from '../views.ts';
+import {writeStatus} from '../write-status.ts';
 import {decideRequest, type RequestStep} from './decide.ts';
 import {requestStatus, type RequestOutcome} from './request-status.ts';
 
@@ -31,7 +35,7 @@ export function createCertificateRequestReconciler(
     const issuer = issuerOf(request, dependencies);
     const step = decideRequest({request, issuer, issuerTypes, controllers});
     const write = (outcome: RequestOutcome, remarks: Remarks, approve = false) =>
-      writeStatus(request, {outcome, approve, remarks}, dependencies, waiting);
+      settle(request, {outcome, approve, remarks}, dependencies, waiting);
     switch (step.kind) {
       case 'leave':
         return;
@@ -108,33 +112,43 @@ async function sign(
   }
 }
 
-async function writeStatus(
+async function settle(
   request: CertificateRequest,
   {
     outcome,
     approve,
     remarks,
   }: {readonly outcome: RequestOutcome; readonly approve: boolean; readonly remarks: Remarks},
-  {client, clock, events, views}: ReconcilerDependencies,
+  {client, clock, events, log, views}: ReconcilerDependencies,
   {signal}: Waiting,
 ): Promise<void> {
   const status = requestStatus(request.status, {outcome, approve, now: clock.now()});
   if (isDeepStrictEqual(status, request.status)) return;
-  const wasPending = request.status?.conditions?.some(
-    ({type, reason}) => type === 'Ready' && reason === requestReasons.pending,
-  );
-  const written = await client.updateStatus(certificateRequests, {...request, status}, {signal});
-  views.certificateRequests.observe(itemOf(written));
+  const wasPending = isPending(request);
+  const target = {client, resource: certificateRequests, view: views.certificateRequests, signal};
+  const written = await writeStatus({...request, status}, target);
+  if (written === undefined) return;
   if (approve) {
-    events.record(written, {
-      type: 'Normal',
-      reason: APPROVED_REASON,
-      message: 'approved by the controller',
-    });
+    const message = 'approved by the controller';
+    events.record(written, {type: 'Normal', reason: APPROVED_REASON, message});
   }
   // One event for each time that a request comes to wait, not for each thing that it waits for.
-  if (outcome.kind === 'pending' && wasPending === true) return;
+  if (outcome.kind === 'pending' && wasPending) return;
   for (const remark of remarks) events.record(written, remark);
+  tell(written, outcome, log);
+}
+
+function isPending({status}: CertificateRequest): boolean {
+  const reason = findCondition(status?.conditions, conditionTypes.ready)?.reason;
+  return reason === requestReasons.pending;
+}
+
+/** What an operator may have to look into; what was issued is told with its Certificate. */
+function tell(request: CertificateRequest, outcome: RequestOutcome, log: Log): void {
+  if (outcome.kind === 'approved' || outcome.kind === 'issued') return;
+  const fields = {request: keyOf(request), issuer: issuerKey(request), message: outcome.message};
+  if (outcome.kind === 'pending') log.info('request waits', fields);
+  else log.warn('request refused', {...fields, as: outcome.kind});
 }
 
 function normal({reason, message}: Remark): Remarks[number] {

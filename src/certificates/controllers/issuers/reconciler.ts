@@ -7,7 +7,7 @@ import {clusterIssuers, issuers} from '../../apis/resources.ts';
 import type {IssuerVerdict} from '../../issuers/issuer-type.ts';
 import type {Outcome} from '../../kube/work-queue.ts';
 import type {ReconcilerDependencies} from '../dependencies.ts';
-import {itemOf} from '../views.ts';
+import {writeStatus} from '../write-status.ts';
 
 interface Waiting {
   readonly signal: AbortSignal;
@@ -18,7 +18,7 @@ export function createIssuerReconciler(
   dependencies: ReconcilerDependencies,
   kind: 'Issuer' | 'ClusterIssuer',
 ): (key: string, waiting: Waiting) => Promise<Outcome> {
-  const {views, client, clock, events} = dependencies;
+  const {views, client, clock, events, log} = dependencies;
   const {resource, view} =
     kind === 'Issuer'
       ? {resource: issuers, view: views.issuers}
@@ -42,10 +42,12 @@ export function createIssuerReconciler(
     );
     if (!isDeepStrictEqual(conditions, before)) {
       const changed = {...issuer, status: {...issuer.status, conditions}};
-      const written = await client.updateStatus(resource, changed, {signal});
-      view.observe(itemOf(written));
+      const written = await writeStatus(changed, {client, resource, view, signal});
+      if (written === undefined) return;
       if (findCondition(before, conditionTypes.ready)?.reason !== reason) {
         events.record(written, {type: ready ? 'Normal' : 'Warning', reason, message});
+        if (ready) log.info('issuer is ready', {kind, issuer: key, reason});
+        else log.warn('issuer is not ready', {kind, issuer: key, reason, message});
       }
     }
     return recheckAt === undefined ? undefined : {requeueAt: recheckAt};

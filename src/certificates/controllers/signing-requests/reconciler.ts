@@ -7,7 +7,7 @@ import type {Issuer} from '../../apis/issuer.ts';
 import type {Remark} from '../../issuers/issuer-type.ts';
 import type {Outcome} from '../../kube/work-queue.ts';
 import type {ReconcilerDependencies} from '../dependencies.ts';
-import {itemOf} from '../views.ts';
+import {writeStatus} from '../write-status.ts';
 import {decideSigningRequest, type SigningRequestStep} from './decide.ts';
 import {signerIssuer} from './signing-request-object.ts';
 
@@ -152,6 +152,13 @@ async function fail(
   waiting: Waiting,
 ): Promise<void> {
   const now = formatTime(dependencies.clock.now());
+  const {signerName} = request.spec;
+  dependencies.log.warn('signing request refused', {
+    request: request.metadata.name,
+    signerName,
+    reason,
+    message,
+  });
   const failed = {
     type: 'Failed',
     status: 'True',
@@ -171,7 +178,8 @@ async function write(
   {client, views, events}: ReconcilerDependencies,
   {signal}: Waiting,
 ): Promise<void> {
-  const written = await client.updateStatus(signingRequests, changed, {signal});
-  views.signingRequests.observe(itemOf(written));
+  const target = {client, resource: signingRequests, view: views.signingRequests, signal};
+  const written = await writeStatus(changed, target);
+  if (written === undefined) return;
   for (const {type, reason, message} of remarks) events.record(written, {type, reason, message});
 }
