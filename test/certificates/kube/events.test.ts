@@ -96,8 +96,11 @@ test('events that differ in object, type, reason, message or component are diffe
 });
 
 test('the same events at the same time are one that is counted', async t => {
-  const {recorder, api} = aRecorder(async () => {
+  let created = false;
+  const {recorder, api} = aRecorder(async ({verb}) => {
+    if (verb === 'patch') return created ? accept() : refusal(404, 'NotFound');
     await new Promise(resolve => setImmediate(resolve));
+    created = true;
     return accept();
   });
   for (let index = 0; index < 4; index += 1) recorder.record(subject(), issuing);
