@@ -2,6 +2,13 @@ import type {KubernetesObject} from '#shared/kube/object';
 import {certificateRequestSchema} from './certificate-request.ts';
 import {certificateSchema} from './certificate.ts';
 import {challengeSchema} from './challenge.ts';
+import {
+  certificateDescriptions,
+  certificateRequestDescriptions,
+  describe,
+  issuerDescriptions,
+  type Descriptions,
+} from './descriptions.ts';
 import {issuerSchema} from './issuer.ts';
 import type {JsonSchema} from './json-schema.ts';
 import {ACME_GROUP, GROUP} from './names.ts';
@@ -26,6 +33,7 @@ interface Definition {
   /** JSON paths that field selectors may use. */
   readonly selectableFields?: readonly string[];
   readonly schema: JsonSchema;
+  readonly descriptions?: Descriptions;
 }
 
 const age: Column = {name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp'};
@@ -49,6 +57,7 @@ const definitions: readonly Definition[] = [
     ],
     selectableFields: issuerFields,
     schema: certificateSchema,
+    descriptions: certificateDescriptions,
   },
   {
     group: GROUP,
@@ -67,6 +76,7 @@ const definitions: readonly Definition[] = [
     ],
     selectableFields: issuerFields,
     schema: certificateRequestSchema,
+    descriptions: certificateRequestDescriptions,
   },
   {
     group: GROUP,
@@ -76,6 +86,7 @@ const definitions: readonly Definition[] = [
     categories: ['cert-manager'],
     columns: [conditionStatus('Ready'), readyMessage(), age],
     schema: issuerSchema,
+    descriptions: issuerDescriptions,
   },
   {
     group: GROUP,
@@ -86,6 +97,7 @@ const definitions: readonly Definition[] = [
     scope: 'Cluster',
     columns: [conditionStatus('Ready'), readyMessage(), age],
     schema: issuerSchema,
+    descriptions: issuerDescriptions,
   },
   {
     group: ACME_GROUP,
@@ -127,7 +139,7 @@ export function customResourceDefinitions(): readonly KubernetesObject[] {
 
 function customResourceDefinition(definition: Definition): KubernetesObject {
   const {group, kind, plural, categories, shortNames, columns, schema} = definition;
-  const {scope = 'Namespaced', selectableFields = []} = definition;
+  const {scope = 'Namespaced', selectableFields = [], descriptions = {}} = definition;
   return {
     apiVersion: 'apiextensions.k8s.io/v1',
     kind: 'CustomResourceDefinition',
@@ -153,7 +165,7 @@ function customResourceDefinition(definition: Definition): KubernetesObject {
           ...(selectableFields.length === 0
             ? {}
             : {selectableFields: selectableFields.map(jsonPath => ({jsonPath}))}),
-          schema: {openAPIV3Schema: schema},
+          schema: {openAPIV3Schema: describe(schema, descriptions)},
         },
       ],
     },

@@ -8,6 +8,7 @@ export interface CelRule {
 
 /** A structural schema (apiextensions.k8s.io/v1 `JSONSchemaProps`), as far as our kinds use it. */
 export interface JsonSchema {
+  readonly description?: string;
   readonly type?: 'object' | 'array' | 'string' | 'integer' | 'boolean';
   readonly format?: 'byte' | 'date-time' | 'int32' | 'int64';
   readonly enum?: readonly string[];

@@ -1,6 +1,11 @@
 import {readFileSync} from 'node:fs';
 import test from 'ava';
 import {customResourceDefinitions} from '#certificates/apis/definitions';
+import {
+  certificateDescriptions,
+  certificateRequestDescriptions,
+  issuerDescriptions,
+} from '#certificates/apis/descriptions';
 import type {CelRule, JsonSchema} from '#certificates/apis/json-schema';
 import type {KubernetesObject} from '#shared/kube/object';
 
@@ -102,6 +107,18 @@ for (const kind of kinds) {
   });
 }
 
+test('each description is of a field that there is', t => {
+  const described = {
+    'certificates.cert-manager.io': certificateDescriptions,
+    'certificaterequests.cert-manager.io': certificateRequestDescriptions,
+    'issuers.cert-manager.io': issuerDescriptions,
+  };
+  for (const [name, descriptions] of Object.entries(described)) {
+    const found = descriptionsOf(schemaOf(name));
+    t.deepEqual(found.toSorted(), Object.values(descriptions).toSorted());
+  }
+});
+
 /** The rule that is published; any other is ours. */
 const PUBLISHED_RULE = /has\(self\.tpp\) \? 1 : 0/;
 
@@ -182,4 +199,9 @@ function rulesOf(
   );
   const below = childrenOf(schema).flatMap(child => rulesOf(child.schema, path + child.name));
   return [...(rules.length === 0 ? [] : [{path: path === '' ? '.' : path, rules}]), ...below];
+}
+
+function descriptionsOf(schema: JsonSchema): readonly string[] {
+  const below = childrenOf(schema).flatMap(child => descriptionsOf(child.schema));
+  return schema.description === undefined ? below : [schema.description, ...below];
 }
