@@ -3,7 +3,7 @@ import {parseGoDuration} from '../../apis/duration.ts';
 import {secretAnnotations, SECRET_FIELD_MANAGER} from '../../apis/names.ts';
 import {secrets as secretResource, type SecretObject} from '../../apis/resources.ts';
 import {decodePrivateKey} from '../../x509/keys.ts';
-import type {Act} from './act.ts';
+import type {Deed} from './deed.ts';
 import {readPasswords} from './keystore-passwords.ts';
 import {repairOf, secretToApply, type SecretInput} from './secret-contents.ts';
 import {secretFacts, type SecretFacts} from './secret-facts.ts';
@@ -15,22 +15,22 @@ type StepOf<Kind extends Step['kind']> = Extract<Step, {readonly kind: Kind}>;
 
 /** Puts the certificate that an issuance brought into the target Secret, in one write. */
 export async function writeIssued(
-  act: Act,
+  deed: Deed,
   {key: keySecret, issued}: StepOf<'write-secret'>,
 ): Promise<void> {
-  const key = await readKey(act, keySecret);
+  const key = await readKey(deed, keySecret);
   if (key === undefined) return;
   const {chainPem, caPem} = issued;
-  await apply(act, secretToApply({...(await commonInput(act)), key, chainPem, caPem}));
+  await apply(deed, secretToApply({...(await commonInput(deed)), key, chainPem, caPem}));
 }
 
 /** Fills the Secret until the issuer answers (annotation issue-temporary-certificate). */
 export async function writeTemporary(
-  act: Act,
+  deed: Deed,
   {key: keySecret}: StepOf<'write-temporary'>,
 ): Promise<void> {
-  const {state, clock, events} = act;
-  const key = await readKey(act, keySecret);
+  const {state, clock, events} = deed;
+  const key = await readKey(deed, keySecret);
   if (key === undefined) return;
   const {certificate} = state;
   const chainPem = await temporaryCertificate({
@@ -38,35 +38,35 @@ export async function writeTemporary(
     now: clock.now(),
     durationMs: parseGoDuration(certificate.spec.duration ?? DURATION_DEFAULT),
   });
-  const input = {...(await commonInput(act)), key, chainPem};
-  await apply(act, withoutIssuer(secretToApply(input)));
+  const input = {...(await commonInput(deed)), key, chainPem};
+  await apply(deed, withoutIssuer(secretToApply(input)));
   const message = 'A temporary certificate is in the Secret until the issuer answers';
   events.record(certificate, {type: 'Normal', reason: 'Issuing', message});
 }
 
 /** Writes the Secret again with the certificate that it has. */
 export async function repairSecret(
-  act: Act,
+  deed: Deed,
   {secret, violation}: StepOf<'repair-secret'>,
 ): Promise<void> {
-  const {secrets, signal, log, state} = act;
+  const {secrets, signal, log, state} = deed;
   const {namespace = '', name: certificate} = state.certificate.metadata;
   const name = {namespace, name: state.certificate.spec.secretName};
   const {data = {}} = (await secrets.read(name, {signal})) ?? {};
   const [keyPem, chain, ca] = ['tls.key', 'tls.crt', 'ca.crt'].map(key => data[key]);
   if (keyPem === undefined || chain === undefined) {
-    act.views.secrets.forget(secret.key); // the watch is behind: it is gone, or emptied
+    deed.views.secrets.forget(secret.key); // the watch is behind: it is gone, or emptied
     return;
   }
   log.info('secret repaired', {certificate: `${namespace}/${certificate}`, ...violation});
   const object = secretToApply({
-    ...(await commonInput(act)),
+    ...(await commonInput(deed)),
     key: decodePrivateKey(Buffer.from(keyPem, 'base64')),
     chainPem: Buffer.from(chain, 'base64').toString('utf8'),
     caPem: ca === undefined ? undefined : Buffer.from(ca, 'base64').toString('utf8'),
     repair: repairOf(secret),
   });
-  await apply(act, object);
+  await apply(deed, object);
 }
 
 /** cert-manager.io/v1 `spec.duration`. */
@@ -74,7 +74,7 @@ const DURATION_DEFAULT = '2160h';
 
 /** The key of the issuance; without one the Secret is forgotten, and the issuance begins anew. */
 async function readKey(
-  {keys, views, signal}: Act,
+  {keys, views, signal}: Deed,
   secret: SecretFacts,
 ): Promise<KeyObject | undefined> {
   const key = await keys.read(secret, {signal});
@@ -87,7 +87,7 @@ async function commonInput({
   secrets,
   settings,
   signal,
-}: Act): Promise<
+}: Deed): Promise<
   Pick<SecretInput, 'certificate' | 'keystorePasswords' | 'existingType' | 'ownerReference'>
 > {
   const {certificate, secret} = state;
@@ -109,7 +109,7 @@ function withoutIssuer(secret: SecretObject): SecretObject {
   return {...secret, metadata: {...secret.metadata, annotations}};
 }
 
-async function apply({client, views, signal}: Act, object: SecretObject): Promise<void> {
+async function apply({client, views, signal}: Deed, object: SecretObject): Promise<void> {
   const options = {signal, fieldManager: SECRET_FIELD_MANAGER, force: true};
   views.secrets.observe(secretFacts(await client.apply(secretResource, object, options)));
 }
