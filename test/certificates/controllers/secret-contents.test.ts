@@ -193,7 +193,7 @@ test('secretToApply() refuses a keystore without its password, naming the field'
   const chain = await aChain();
   const certificate = aCertificate({keystores: {jks: {create: true}}});
   const error = t.throws(() => secretToApply({...input(chain), certificate}), {code: 'ERR_SECRET_MISSING'}); // prettier-ignore
-  t.regex(error?.message ?? '', /spec\.keystores\.jks/u);
+  t.regex(error.message, /spec\.keystores\.jks/u);
 });
 
 test('secretToApply() refuses a chain or a CA that is none', async t => {

@@ -4,6 +4,7 @@ import type {SecretObject} from '#certificates/apis/resources';
 import {heldValue, secretFacts} from '#certificates/controllers/certificates/secret-facts';
 import {managedFields} from '#certificates/controllers/certificates/secret-managed-fields';
 import {formatCsvLine} from '#certificates/controllers/certificates/certificate-annotations';
+import {createSharedValues} from '#certificates/controllers/certificates/shared-values';
 import {encodePrivateKey} from '#certificates/x509/keys';
 import {aChain} from '#test/certificates/a-chain';
 
@@ -74,6 +75,25 @@ test('secretFacts() keeps no key material and no values, and about two kilobytes
   const key = keyPem(chain.key).replace(/-----[^-]+-----|\n/gu, '');
   for (let i = 0; i + 24 <= key.length; i += 24) t.false(text.includes(key.slice(i, i + 24)));
   t.true(text.length < 2_048, `${text.length} characters`);
+});
+
+test('secretFacts() holds once what many Secrets have alike', async t => {
+  const [a, b] = [secretFacts(pair(await aChain())), secretFacts(pair(await aChain()))];
+  t.is(a.dataKeys, b.dataKeys);
+  t.is(a.managed, b.managed);
+  t.is(a.formats, b.formats);
+  t.is(a.keyPair.leaf?.issuer, b.keyPair.leaf?.issuer);
+});
+
+test('createSharedValues() tells values apart by what they hold, and is bounded', t => {
+  const values = createSharedValues({max: 2});
+  const share = (value: unknown): unknown => values.share(value);
+  const a = {x: 1};
+  t.is(share(a), a);
+  t.is(share({x: 1}), a);
+  t.deepEqual(share({x: 2}), {x: 2});
+  t.deepEqual(share([1]), [1]);
+  t.not(share({x: 1}), a, 'forgotten when it was full');
 });
 
 test('secretFacts() holds long values as digests that heldValue() compares', t => {

@@ -1,6 +1,6 @@
-import type {KeyObject} from 'node:crypto';
-import {messageOf} from '#shared/errors';
+import {isCoded, messageOf} from '#shared/errors';
 import {secretKeys} from '../../apis/names.ts';
+import {declaredPublicKey, type DeclaredPublicKey} from '../../keystores/declared-public-key.ts';
 import {parseCertificate, type ParsedCertificate} from '../../x509/certificate.ts';
 import type {DistinguishedName} from '../../x509/distinguished-name.ts';
 import type {GeneralName} from '../../x509/general-names.ts';
@@ -10,10 +10,14 @@ import {
   publicKeyDigest,
   type KeyAlgorithm,
 } from '../../x509/keys.ts';
-import {decodePem, pemLimits} from '../../x509/pem.ts';
+import {decodePem, decodePemBlocks, pemLimits} from '../../x509/pem.ts';
+import {createSharedValues} from './shared-values.ts';
 
 // As long as the longest chain of the smallest certificates.
 const CHAIN_LENGTH_MAX = 100;
+
+// Issuers, usages and algorithms: few, and the same in thousands of Secrets.
+const shared = createSharedValues({max: 1_000});
 
 /** What `tls.key` and `tls.crt` of a Secret are, and whether they belong together. */
 export interface KeyPairFacts {
@@ -46,10 +50,11 @@ export interface LeafFacts {
 
 /** Reads `tls.key` and `tls.crt` among the values of a Secret. */
 export function keyPairFacts(data: ReadonlyMap<string, Buffer>): KeyPairFacts {
-  const key = read(data.get(secretKeys.privateKey), decodePrivateKey);
   const leaf = read(data.get(secretKeys.certificate), leafFacts);
+  const expected = leaf.kind === 'read' ? leaf.value.publicKeyDigest : undefined;
+  const key = read(data.get(secretKeys.privateKey), pem => keyFacts(pem, expected));
   const known = {
-    ...(key.kind === 'read' && keyFacts(key.value)),
+    ...(key.kind === 'read' && key.value),
     ...(leaf.kind === 'read' && {leaf: leaf.value}),
   };
   if (key.kind === 'missing') return {kind: 'missing', message: 'it has no tls.key', ...known};
@@ -82,8 +87,29 @@ function read<T>(bytes: Buffer | undefined, decode: (bytes: Buffer) => T): Readi
   }
 }
 
-function keyFacts(key: KeyObject): Pick<KeyPairFacts, 'keyAlgorithm' | 'publicKeyDigest'> {
-  return {keyAlgorithm: keyAlgorithmOf(key), publicKeyDigest: publicKeyDigest(key)};
+/** @param expected digest of the certificate's key: a key that declares it is taken at its word */
+function keyFacts(pem: Buffer, expected: string | undefined): DeclaredPublicKey {
+  const declared = expected === undefined ? undefined : readDeclared(pem);
+  if (declared !== undefined && declared.publicKeyDigest === expected) {
+    return {keyAlgorithm: shared.share(declared.keyAlgorithm), publicKeyDigest: expected};
+  }
+  const key = decodePrivateKey(pem);
+  return {keyAlgorithm: shared.share(keyAlgorithmOf(key)), publicKeyDigest: publicKeyDigest(key)};
+}
+
+function readDeclared(pem: Buffer): DeclaredPublicKey | undefined {
+  try {
+    const [block, ...more] = decodePemBlocks(pem, {
+      what: 'tls.key',
+      labels: ['PRIVATE KEY', 'RSA PRIVATE KEY', 'EC PRIVATE KEY'],
+      maxBytes: pemLimits.privateKeyBytesMax,
+      maxBlocks: 1,
+    });
+    return block === undefined || more.length > 0 ? undefined : declaredPublicKey(block);
+  } catch (error) {
+    if (isCoded(error)) return undefined; // decodePrivateKey says what is wrong with it
+    throw error;
+  }
 }
 
 function leafFacts(chain: Buffer): LeafFacts {
@@ -103,14 +129,14 @@ export function leafFactsOf(certificate: ParsedCertificate): LeafFacts {
   const {isCa, isSelfSigned, usages, publicKeyDigest: digest} = certificate;
   return {
     subject,
-    issuer,
+    issuer: shared.share(issuer),
     names,
     serial: serial.toString('hex'),
     notBefore,
     notAfter,
     isCa,
     isSelfSigned,
-    usages,
+    usages: shared.share(usages),
     publicKeyDigest: digest,
   };
 }

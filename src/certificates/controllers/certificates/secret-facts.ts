@@ -6,6 +6,7 @@ import {hasOurPrefix} from '../../policies/secret-template.ts';
 import {additionalFormats, type AdditionalFormat} from './additional-formats.ts';
 import {certificateAnnotations} from './certificate-annotations.ts';
 import {keyPairFacts, type KeyPairFacts} from './key-pair-facts.ts';
+import {createSharedValues} from './shared-values.ts';
 import {managedFields, type ManagedFields} from './secret-managed-fields.ts';
 
 /**
@@ -62,6 +63,9 @@ export interface AnnotationsVerdict {
 
 export type FormatVerdict = 'absent' | 'right' | 'wrong';
 
+// What thousands of Secrets have alike.
+const shared = createSharedValues({max: 2_000});
+
 // The API server refuses Secrets beyond 1 MiB; many keys would be many digests.
 const DATA_KEYS_MAX = 256;
 // A longer value is kept as its digest: `heldValue` says which.
@@ -82,7 +86,7 @@ export function secretFacts(secret: SecretObject, previous?: SecretFacts): Secre
   const dataDigests = Object.fromEntries([...data].map(([key, value]) => [key, digest(value)]));
   const isSameData = isSame && sameRecord(previous.dataDigests, dataDigests);
   const keyPair = isSameData ? previous.keyPair : keyPairFacts(data);
-  const managed = managedFields(metadata, SECRET_FIELD_MANAGER);
+  const managed = shared.share(managedFields(metadata, SECRET_FIELD_MANAGER));
   const expected = keyPair.leaf === undefined ? {} : certificateAnnotations(keyPair.leaf);
   return {
     key: `${metadata.namespace ?? ''}/${metadata.name}`,
@@ -96,19 +100,21 @@ export function secretFacts(secret: SecretObject, previous?: SecretFacts): Secre
     ...(metadata.deletionTimestamp !== undefined && {
       deletionTimestamp: metadata.deletionTimestamp,
     }),
-    labels: ofInterest(metadata.labels, managed.kind === 'known' ? managed.labels : [], {}),
+    labels: shared.share(
+      ofInterest(metadata.labels, managed.kind === 'known' ? managed.labels : [], {}),
+    ),
     annotations: ofInterest(
       metadata.annotations,
       managed.kind === 'known' ? managed.annotations : [],
       expected,
     ),
     ownerReferences: owners(metadata['ownerReferences']),
-    dataKeys: [...data.keys()],
+    dataKeys: shared.share([...data.keys()]),
     dataDigests,
     hasTlsKey: (data.get(secretKeys.privateKey)?.length ?? 0) > 0,
     hasTlsCrt: (data.get(secretKeys.certificate)?.length ?? 0) > 0,
     keyPair,
-    certificateAnnotations: compareAnnotations(expected, metadata.annotations ?? {}),
+    certificateAnnotations: shared.share(compareAnnotations(expected, metadata.annotations ?? {})),
     formats: isSameData ? previous.formats : formatVerdicts(data),
     managed,
     isTemporaryKey: metadata.labels?.[labels.nextPrivateKey] === 'true',
@@ -135,8 +141,10 @@ function digest(bytes: Buffer): string {
 }
 
 function owners(list: unknown): readonly OwnerFacts[] {
-  return Array.isArray(list) ? list.filter(isOwner) : [];
+  return Array.isArray(list) ? list.filter(isOwner) : nobody;
 }
+
+const nobody: readonly OwnerFacts[] = [];
 
 function isOwner(value: unknown): value is OwnerFacts {
   return (
@@ -185,8 +193,8 @@ function formatVerdicts(
     if (actual === undefined) return 'absent';
     return encode({key, chain})?.equals(actual) === true ? 'right' : 'wrong';
   };
-  return {
+  return shared.share({
     DER: verdict(additionalFormats.DER),
     CombinedPEM: verdict(additionalFormats.CombinedPEM),
-  };
+  });
 }

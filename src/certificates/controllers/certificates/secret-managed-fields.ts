@@ -112,7 +112,7 @@ function names(fields: unknown): readonly string[] {
     if (!member.startsWith('f:')) {
       throw new UnreadableFields('fieldsV1: a member of a map does not begin with "f:"');
     }
-    return [shared(member.slice(2))];
+    return [member.slice(2)];
   });
 }
 
@@ -146,15 +146,4 @@ function members(fields: unknown): readonly string[] {
   const keys = Object.keys(fields);
   if (keys.length > KEYS_MAX) throw new UnreadableFields(`fieldsV1: over ${KEYS_MAX} keys`);
   return keys;
-}
-
-// Ten thousand Secrets hold the same twenty names: one string each, not ten thousand.
-const sharedNames = new Map<string, string>();
-const SHARED_NAMES_MAX = 1_000;
-
-function shared(name: string): string {
-  const known = sharedNames.get(name);
-  if (known !== undefined) return known;
-  if (sharedNames.size < SHARED_NAMES_MAX) sharedNames.set(name, name);
-  return name;
 }
