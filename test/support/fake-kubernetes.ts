@@ -34,6 +34,29 @@ export const fakeKinds = [
   {apiVersion: 'v1', kind: 'ConfigMap', plural: 'configmaps', namespaced: true},
   {apiVersion: 'apps/v1', kind: 'DaemonSet', plural: 'daemonsets', namespaced: true},
   {apiVersion: 'apps/v1', kind: 'Deployment', plural: 'deployments', namespaced: true},
+  {apiVersion: 'v1', kind: 'Secret', plural: 'secrets', namespaced: true},
+  {apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', plural: 'leases', namespaced: true},
+  {
+    apiVersion: 'apiextensions.k8s.io/v1',
+    kind: 'CustomResourceDefinition',
+    plural: 'customresourcedefinitions',
+    namespaced: false,
+  },
+  {
+    apiVersion: 'admissionregistration.k8s.io/v1',
+    kind: 'ValidatingAdmissionPolicy',
+    plural: 'validatingadmissionpolicies',
+    namespaced: false,
+  },
+  {apiVersion: 'cert-manager.io/v1', kind: 'ClusterIssuer', plural: 'clusterissuers', namespaced: false}, // prettier-ignore
+  {apiVersion: 'cert-manager.io/v1', kind: 'Issuer', plural: 'issuers', namespaced: true},
+  {apiVersion: 'cert-manager.io/v1', kind: 'Certificate', plural: 'certificates', namespaced: true},
+  {
+    apiVersion: 'cert-manager.io/v1',
+    kind: 'CertificateRequest',
+    plural: 'certificaterequests',
+    namespaced: true,
+  },
 ] as const;
 
 export function createFakeKubernetes(options: FakeOptions = {}): FakeKubernetes {

@@ -152,7 +152,8 @@ async function waitUntilIssued(
   signal: AbortSignal,
 ): Promise<string | undefined> {
   let last: CertificateObject | undefined;
-  const decide = ([found]: readonly CertificateObject[]): 'issued' | 'failed' | undefined => {
+  const decide = (all: readonly CertificateObject[]): 'issued' | 'failed' | undefined => {
+    const found = all.find(({metadata}) => metadata.name === name);
     last = found;
     if (found === undefined) return undefined;
     if (currentCondition(found, 'Ready')?.status === 'True') return 'issued';

@@ -15,6 +15,11 @@ import type {ClusterSession} from './session.ts';
 const READY_TIMEOUT_MS = 30_000;
 const ISSUERS_AT_ONCE_MAX = 8;
 
+export interface IssuersContext extends TaskContext {
+  /** Default: half a minute. */
+  readonly readyTimeoutMs?: number;
+}
+
 /**
  * Makes the issuers of cluster.yaml and waits until each says that it is Ready; those that it does
  * not name any more go first. What is wrong with several is told together.
@@ -31,7 +36,7 @@ export async function applyIssuers(
     readonly issuers: readonly PlannedIssuer[];
     readonly removed: readonly RemovedIssuer[];
   },
-  {signal, progress}: TaskContext,
+  {signal, progress, readyTimeoutMs = READY_TIMEOUT_MS}: IssuersContext,
 ): Promise<number> {
   const api = await session.api({signal});
   const {record} = session.first;
@@ -46,7 +51,7 @@ export async function applyIssuers(
     const keys = formatOwned([...owned, ...obsolete]);
     try {
       const perform = async () => {
-        await applyIssuer(api, issuer, signal);
+        await applyIssuer(api, issuer, {signal, readyTimeoutMs});
         await deleteAll(api, obsolete, signal);
       };
       await recordedAction(record, {action, entry: {digest, keys}}, {signal, perform});
@@ -60,10 +65,15 @@ export async function applyIssuers(
   return issuers.length + removed.length;
 }
 
+interface Waiting {
+  readonly signal: AbortSignal;
+  readonly readyTimeoutMs: number;
+}
+
 async function applyIssuer(
   api: KubernetesApi,
   {objects, keyPair, reference}: PlannedIssuer,
-  signal: AbortSignal,
+  {signal, readyTimeoutMs}: Waiting,
 ): Promise<void> {
   const [own, ...others] = objects.toReversed();
   if (own === undefined) throw new TypeError('an issuer without an object');
@@ -74,7 +84,7 @@ async function applyIssuer(
     await api.apply(keyPairSecret(keyPair.secret, keyPair.pair), {signal});
   }
   await api.apply(own, {signal});
-  await waitUntilReady(api, reference, signal);
+  await waitUntilReady(api, reference, {signal, readyTimeoutMs});
 }
 
 /** A Secret of that name that we did not make may hold somebody's only key. */
@@ -100,14 +110,15 @@ async function refuseForeignSecret(
 async function waitUntilReady(
   api: KubernetesApi,
   reference: ObjectReference<IssuerObject>,
-  signal: AbortSignal,
+  {signal, readyTimeoutMs}: Waiting,
 ): Promise<void> {
   const {name, namespace, ...kind} = reference;
   let last = 'the certificate controller has not looked at it yet';
   try {
     await api.waitFor(
       kind,
-      ([found]) => {
+      issuers => {
+        const found = issuers.find(({metadata}) => metadata.name === name);
         const ready = found === undefined ? undefined : currentCondition(found, 'Ready');
         if (ready !== undefined) last = `${ready.reason ?? ''}: ${ready.message ?? ''}`;
         return ready?.status === 'True' ? true : undefined;
@@ -116,7 +127,7 @@ async function waitUntilReady(
         signal,
         ...(namespace === undefined ? {} : {namespace}),
         fieldSelector: `metadata.name=${name}`,
-        timeoutMs: READY_TIMEOUT_MS,
+        timeoutMs: readyTimeoutMs,
         description: `${formatReference(reference)} to be Ready`,
       },
     );
@@ -124,7 +135,7 @@ async function waitUntilReady(
     if (!(error instanceof CodedError) || error.code !== 'ERR_API_TIMEOUT') throw error;
     throw new CodedError<ProvisionerErrorCode>(
       'ERR_ISSUER_NOT_READY',
-      `${formatReference(reference)} is not Ready after ${READY_TIMEOUT_MS / 1000} s: ${last}`,
+      `${formatReference(reference)} is not Ready after ${readyTimeoutMs / 1000} s: ${last}`,
       {hint: 'correct what it names, then run the same command again', cause: error},
     );
   }

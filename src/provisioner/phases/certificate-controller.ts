@@ -8,6 +8,7 @@ import {
 } from '../certificates/certificate-plan.ts';
 import type {ControllerRelease} from '../certificates/controller-release.ts';
 import {leaseKind} from '../certificates/kinds.ts';
+import type {Deadline} from '#shared/wait-for';
 import type {TaskContext} from '../engine/graph.ts';
 import type {ProvisionerErrorCode} from '../errors.ts';
 import {describePod} from '../proof/proof-pods.ts';
@@ -19,6 +20,10 @@ const AVAILABLE_TIMEOUT_MS = 180_000;
 /** A predecessor that died holds the lease for a minute. */
 const LEASE_TIMEOUT_MS = 90_000;
 
+export interface ControllerContext extends TaskContext {
+  readonly timeoutMs?: {readonly available: number; readonly lease: number};
+}
+
 /**
  * Applies the certificate controller and waits until its pod is available and one of its processes
  * holds the lease, that is: works.
@@ -28,7 +33,11 @@ const LEASE_TIMEOUT_MS = 90_000;
 export async function runCertificateController(
   session: Pick<ClusterSession, 'api' | 'first'>,
   {digest, objects, release}: ControllerPlan,
-  {signal, progress}: TaskContext,
+  {
+    signal,
+    progress,
+    timeoutMs = {available: AVAILABLE_TIMEOUT_MS, lease: LEASE_TIMEOUT_MS},
+  }: ControllerContext,
 ): Promise<number> {
   const api = await session.api({signal});
   await recordedAction(
@@ -40,9 +49,9 @@ export async function runCertificateController(
         progress('applying');
         for (const object of objects) await api.apply(object, {signal});
         progress('waiting for its pod');
-        await waitForDeployment(api, release, signal);
+        await waitForDeployment(api, release, {signal, timeoutMs: timeoutMs.available});
         progress('waiting for its lease');
-        await waitForLease(api, release, signal);
+        await waitForLease(api, release, {signal, timeoutMs: timeoutMs.lease});
       },
     },
   );
@@ -64,7 +73,7 @@ export async function removeCertificateController(
 async function waitForDeployment(
   api: KubernetesApi,
   {namespace, deployment}: ControllerRelease,
-  signal: AbortSignal,
+  {signal, timeoutMs}: Deadline,
 ): Promise<void> {
   const wait = api.waitFor(
     deploymentKind,
@@ -82,7 +91,7 @@ async function waitForDeployment(
       signal,
       namespace,
       fieldSelector: `metadata.name=${deployment}`,
-      timeoutMs: AVAILABLE_TIMEOUT_MS,
+      timeoutMs,
       description: `Deployment ${namespace}/${deployment} to be available`,
     },
   );
@@ -91,7 +100,7 @@ async function waitForDeployment(
     const said = pods.map(pod => `${pod.metadata.name}: ${describePod(pod)}`);
     const found = said.length === 0 ? 'it has no pod' : said.join('; ');
     return {
-      message: `the certificate controller is not available after ${AVAILABLE_TIMEOUT_MS / 1000} s: ${found}`,
+      message: `the certificate controller is not available after ${timeoutMs / 1000} s: ${found}`,
       hint: `read its log: "provision kubectl logs -n ${namespace} deployment/${deployment}"`,
     };
   });
@@ -100,22 +109,25 @@ async function waitForDeployment(
 async function waitForLease(
   api: KubernetesApi,
   {namespace, deployment, lease}: ControllerRelease,
-  signal: AbortSignal,
+  {signal, timeoutMs}: Deadline,
 ): Promise<void> {
   const wait = api.waitFor(
     leaseKind,
-    ([found]) => ((found?.spec?.holderIdentity ?? '') === '' ? undefined : true),
+    leases => {
+      const found = leases.find(({metadata}) => metadata.name === lease.name);
+      return (found?.spec?.holderIdentity ?? '') === '' ? undefined : true;
+    },
     {
       signal,
       namespace: lease.namespace,
       fieldSelector: `metadata.name=${lease.name}`,
-      timeoutMs: LEASE_TIMEOUT_MS,
+      timeoutMs,
       description: `Lease ${lease.namespace}/${lease.name} to be held`,
     },
   );
   await orNotRunning(wait, () =>
     Promise.resolve({
-      message: `nobody holds the lease ${lease.namespace}/${lease.name} after ${LEASE_TIMEOUT_MS / 1000} s: the certificate controller does not work`,
+      message: `nobody holds the lease ${lease.namespace}/${lease.name} after ${timeoutMs / 1000} s: the certificate controller does not work`,
       hint: `read its log: "provision kubectl logs -n ${namespace} deployment/${deployment}"`,
     }),
   );
