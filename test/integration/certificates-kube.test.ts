@@ -11,6 +11,7 @@ import type {KubernetesObject} from '#shared/kube/object';
 import {waitFor} from '#shared/wait-for';
 import {startApiServer, type ApiServer} from '#test/api-server';
 import {MovableClock} from '#test/certificates/movable-clock';
+import {isWrite} from '#test/certificates/faulty-proxy';
 import {
   aConfigMap,
   aKubeSite,
@@ -260,6 +261,16 @@ test.serial('a create whose answer is lost is not sent twice', async t => {
   await t.throwsAsync(created, {code: 'ERR_API_UNREACHABLE'});
   t.is(proxy.counts()['create configmaps'], 1);
   t.truthy(await client.get(configMaps, {namespace, name: 'one'}, {signal}));
+});
+
+test.serial('writes can be cut off after any of them, and reads go on', async t => {
+  await using site = await aSite('writes');
+  const {client, namespace, proxy} = site;
+  proxy.fault({kind: 'drop-request'}, {match: isWrite, after: 1});
+  await client.create(configMaps, aConfigMap(namespace, 'one', 'a'), {signal});
+  const second = client.create(configMaps, aConfigMap(namespace, 'two', 'a'), {signal});
+  await t.throwsAsync(second, {code: 'ERR_API_UNREACHABLE'});
+  t.is((await client.list(configMaps, {signal, namespace})).length, 1);
 });
 
 test.serial('a request that nobody answers ends', async t => {
