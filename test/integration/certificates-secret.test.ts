@@ -298,6 +298,19 @@ test.serial('an Opaque Secret keeps its type, its keys and its labels', async t 
 });
 
 test.serial(
+  'an immutable Secret that would have to change: the Certificate says so, and stays Ready',
+  async t => {
+    const {name, namespaced, change} = await issued({});
+    const now = await site.object(secrets, name, () => true);
+    await site.client.update(secrets, {...now, immutable: true}, {signal, fieldManager: 'kubectl'});
+    await change({additionalOutputFormats: [{type: 'DER'}]});
+    const {status} = await site.certificate(namespaced('web'), says('immutable'));
+    t.is(status?.revision, 1);
+    t.is(status.conditions?.find(({type}) => type === 'Ready')?.status, 'True');
+  },
+);
+
+test.serial(
   'two Certificates with one Secret: the younger is refused and says why, the elder goes on',
   async t => {
     const {namespaced, secret, change, unchanged} = await issued({});
