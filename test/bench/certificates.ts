@@ -43,6 +43,8 @@ const {values} = parseArgs({
     held: {type: 'string', default: '10000'},
     workers: {type: 'string', default: '5'},
     output: {type: 'string', default: 'text'},
+    /** Folder for CPU profiles of the controller, for Chrome's developer tools. */
+    profile: {type: 'string'},
   },
 });
 const controller = new AbortController();
@@ -184,6 +186,8 @@ async function start(): Promise<Program> {
     folder,
     kubeconfigPath: join(folder, 'kubeconfig'),
     flags: [`--concurrent-workers=${values.workers}`],
+    nodeFlags:
+      values.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${values.profile}`],
     signal,
   });
   await program.logged('working');

@@ -34,6 +34,8 @@ export interface ProgramOptions {
   readonly kubeconfigPath: string;
   readonly flags?: readonly string[];
   readonly identity?: string;
+  /** Further ones of Node, e.g. for a profile. */
+  readonly nodeFlags?: readonly string[];
   readonly signal: AbortSignal;
 }
 
@@ -47,10 +49,10 @@ export async function buildProgram(folder: string): Promise<void> {
 
 /** Starts it with the flags of the image; it listens on loopback, on ports of the kernel's choice. */
 export function startProgram(options: ProgramOptions): Program {
-  const {folder, kubeconfigPath, flags = [], identity = 'test', signal} = options;
+  const {folder, kubeconfigPath, flags = [], identity = 'test', nodeFlags = [], signal} = options;
   const {entrypoint = [], environment = {}} = imageCatalogue.certificates;
-  const nodeFlags = entrypoint.slice(1, -1);
   const argv = [
+    ...entrypoint.slice(1, -1),
     ...nodeFlags,
     join(folder, 'slipway-certs.mjs'),
     `--kubeconfig=${kubeconfigPath}`,
