@@ -285,6 +285,14 @@ test('a URL of the issuer that cannot be encoded is refused', t => {
   }
 });
 
+test('a name whose value no software reads is not issued', t => {
+  const number = [[{oid: '2.5.4.3', value: '020101', stringType: 'der'}]] as const;
+  const broken = [[{oid: '2.5.4.3', value: '1c0161', stringType: 'der'}]] as const;
+  for (const subject of [number, broken]) {
+    t.throws(() => createCertificate({...leafFields, subject}), {code: 'ERR_NAME_INVALID'});
+  }
+});
+
 test('the same certificate is the same file in every run', t => {
   const pem = createCertificate({
     ...leafFields,
@@ -311,6 +319,7 @@ test('certificates made by openssl are read: old versions, unknown extensions, u
     `ec_paramgen_curve:${curve}`,
   ];
   make(ec('P-256'));
+  const original = decodePrivateKey(readFileSync(keyPath));
   openssl(['ec', '-in', keyPath, '-conv_form', 'compressed', '-out', keyPath]);
   const compressed = openssl(['req', '-x509', '-key', keyPath, '-subj', '/CN=a/O=b']);
   const compressedKey = decodePrivateKey(readFileSync(keyPath));
@@ -332,6 +341,7 @@ test('certificates made by openssl are read: old versions, unknown extensions, u
   }
   const {publicKey, publicKeyDigest: digest} = parseCertificate(compressed);
   t.regex(openssl(['x509', '-noout', '-text'], compressed), /pub:\n +0[23]:/);
+  t.is(digest, publicKeyDigest(original));
   t.is(digest, publicKeyDigest(compressedKey));
   t.is(digest, publicKeyDigest(publicKey));
 });

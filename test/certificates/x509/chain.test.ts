@@ -88,6 +88,11 @@ test('an issuer of the right name with another key is none', t => {
   t.throws(() => parseChain(pem(leaf, impostor)), {code: 'ERR_CHAIN_INVALID'});
 });
 
+test('an issuer with the right key and another name is none', t => {
+  const renamed = issue('renamed', upper, 'lower');
+  t.false(leaf.certificate.isIssuedBy(renamed.certificate));
+});
+
 test('a CA that was renewed with its key is an issuer as the old one was', t => {
   t.true(leaf.certificate.isIssuedBy(issue('lower', upper).certificate));
 });

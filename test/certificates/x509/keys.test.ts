@@ -1,5 +1,5 @@
 import test, {type ExecutionContext} from 'ava';
-import {generateKeyPairSync, sign, verify, createPublicKey} from 'node:crypto';
+import {createPrivateKey, createPublicKey, generateKeyPairSync, sign, verify} from 'node:crypto';
 import {
   decodePrivateKey,
   encodePrivateKey,
@@ -86,11 +86,22 @@ test(
 );
 test('an old encrypted key is refused', refuses, openssl(['ec', '-aes128', '-passout', 'pass:x'], openssl(['ecparam', '-genkey', '-noout', '-name', 'prime256v1']))); // prettier-ignore
 test('an RSA key of 512 bits is refused', refuses, weak(512));
+test('an RSA key of 8200 bits is refused', refuses, oversized());
 test('a key on another curve is refused', refuses, openssl(['ecparam', '-genkey', '-noout', '-name', 'secp256k1'])); // prettier-ignore
 test('a key for Ed448 is refused', refuses, openssl(['genpkey', '-algorithm', 'ed448']));
 test('a public key is refused', refuses, openssl(['pkey', '-pubout'], good));
 test('a key that is cut off is refused', refuses, good.replace('MC4C', 'MC4D'));
 test('a key of 13,001 bytes is refused', refuses, good + ' '.repeat(13_001 - good.length));
+
+/** Numbers of the right length that make no key: to find a real one takes half a minute. */
+function oversized(): string {
+  const number = (octetCount: number): string =>
+    Buffer.alloc(octetCount, 0xff).toString('base64url');
+  const [n, half] = [number(1025), number(513)];
+  const jwk = {kty: 'RSA', e: 'AQAB', n, d: n, p: half, q: half, dp: half, dq: half, qi: half};
+  const key = createPrivateKey({key: jwk, format: 'jwk'});
+  return encodePem('RSA PRIVATE KEY', key.export({format: 'der', type: 'pkcs1'}));
+}
 
 test('an RSA key of 1024 bits, which an old Secret may hold, is read and signs', t => {
   const key = decodePrivateKey(weak(1024));

@@ -147,6 +147,13 @@ test('BMP text with half of a surrogate pair stays DER', t => {
   ]);
 });
 
+test('a length that is not in its shortest form is refused', t => {
+  for (const der of ['308100', '3081023100', '30820000', '30800000', '3084000000000000']) {
+    t.throws(() => decodeName(Buffer.from(der, 'hex'), 'the name'), {code: 'ERR_DER_INVALID'}, der);
+  }
+  t.deepEqual(decodeName(Buffer.from('3000', 'hex'), 'the name'), []);
+});
+
 test('an identifier made of a UUID is read', t => {
   const oid = '2.25.329800735698586629295641978511506172918';
   const name = [[{oid, value: 'a', stringType: 'utf8'}]] as const;
