@@ -306,7 +306,7 @@ test.serial(
     await change({additionalOutputFormats: [{type: 'DER'}]});
     const {status} = await site.certificate(namespaced('web'), says('immutable'));
     t.is(status?.revision, 1);
-    t.is(status.conditions?.find(({type}) => type === 'Ready')?.status, 'True');
+    t.is(status?.conditions?.find(({type}) => type === 'Ready')?.status, 'True');
   },
 );
 
