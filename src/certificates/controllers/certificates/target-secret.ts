@@ -58,7 +58,8 @@ export async function repairSecret(
     deed.views.secrets.forget(secret.key); // the watch is behind: it is gone, or emptied
     return;
   }
-  log.info('secret repaired', {certificate: `${namespace}/${certificate}`, ...violation});
+  const {reason, message: why} = violation;
+  log.info('secret repaired', {certificate: `${namespace}/${certificate}`, reason, why});
   const object = secretToApply({
     ...(await commonInput(deed)),
     key: decodePrivateKey(Buffer.from(keyPem, 'base64')),

@@ -47,7 +47,7 @@ export function createIssuerReconciler(
       if (findCondition(before, conditionTypes.ready)?.reason !== reason) {
         events.record(written, {type: ready ? 'Normal' : 'Warning', reason, message});
         if (ready) log.info('issuer is ready', {kind, issuer: key, reason});
-        else log.warn('issuer is not ready', {kind, issuer: key, reason, message});
+        else log.warn('issuer is not ready', {kind, issuer: key, reason, why: message});
       }
     }
     return recheckAt === undefined ? undefined : {requeueAt: recheckAt};
