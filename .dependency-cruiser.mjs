@@ -78,11 +78,14 @@ export default {
     rule(
       'reachable-or-dead',
       'No program reaches this module.',
-      {path: '^src/(cli|runtime/(main|build|image/unpack-worker|cri/api/generate)|certificates/(main|build))[.]ts$'},
+      {
+        path: '^src/(cli|runtime/(main|build|image/unpack-worker|cri/api/generate)|certificates/(main|build))[.]ts$',
+      },
       {
         path: '^(src|roles)/',
         reachable: false,
-        pathNot: '^src/(cli|runtime/(main|build|image/unpack-worker|cri/api/generate)|certificates/(main|build))[.]ts$',
+        pathNot:
+          '^src/(cli|runtime/(main|build|image/unpack-worker|cri/api/generate)|certificates/(main|build))[.]ts$',
       },
     ),
     rule(
@@ -100,8 +103,7 @@ export default {
     door('@grpc', 'src/runtime/cri/'),
     door('koffi', 'src/runtime/(sys|process)/'),
     door('undici', 'src/certificates/kube/'),
-    door('@peculiar', 'src/certificates/(x509|keystores)/'),
-    door('asn1js', 'src/certificates/(x509|keystores)/'),
+    door('@peculiar', 'src/certificates/x509/'),
     door('croner', 'src/certificates/policies/'),
     door('smol-toml', 'src/shared/toml[.]ts'),
   ],
