@@ -2,7 +2,14 @@ import {Cron} from 'croner';
 import {messageOf} from '#shared/errors';
 import type {CertificateSpec} from '../apis/certificate.ts';
 import {parseGoDuration} from '../apis/duration.ts';
-import type {Renewal} from './renewal.ts';
+
+/** When a certificate is to be renewed. */
+export interface Renewal {
+  /** Whole seconds, so that what the status keeps is the same instant; none means never. */
+  readonly at?: Date | undefined;
+  /** Why no renewal window could be kept to. */
+  readonly windowProblem?: string | undefined;
+}
 
 type RenewalWindow = NonNullable<NonNullable<CertificateSpec['renewal']>['windows']>[number];
 

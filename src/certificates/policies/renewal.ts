@@ -1,6 +1,8 @@
 import type {CertificateSpec} from '../apis/certificate.ts';
 import {parseGoDuration} from '../apis/duration.ts';
-import {fitIntoWindows} from './renewal-windows.ts';
+import {fitIntoWindows, type Renewal} from './renewal-windows.ts';
+
+export type {Renewal} from './renewal-windows.ts';
 
 /** The life of a certificate, from the certificate itself. */
 export interface Lifetime {
@@ -8,13 +10,6 @@ export interface Lifetime {
   readonly notAfter: Date;
   /** When it was asked for, where that is known. */
   readonly requestedAt?: Date | undefined;
-}
-
-export interface Renewal {
-  /** Whole seconds, so that what the status keeps is the same instant; none means never. */
-  readonly at?: Date | undefined;
-  /** Why no renewal window could be kept to. */
-  readonly windowProblem?: string | undefined;
 }
 
 /**

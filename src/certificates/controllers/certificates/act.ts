@@ -9,7 +9,16 @@ import {
   finishedStatus,
   presentStatus,
 } from './certificate-status.ts';
-import {fail, fieldManagers, statusOptions, tell, warn, writeStatus, type Deed} from './deed.ts';
+import {
+  fail,
+  fieldManagers,
+  logIssued,
+  statusOptions,
+  tell,
+  warn,
+  writeStatus,
+  type Deed,
+} from './deed.ts';
 import {createIssuanceKeys} from './issuance-keys.ts';
 import {createKey, deleteKeySecrets, nameKey} from './key-secrets.ts';
 import {createRequest, deleteRequests} from './request-deeds.ts';
@@ -86,6 +95,7 @@ async function take(step: Taken, deed: Deed): Promise<void> {
         fieldManagers.issuing,
       );
       tell(deed, written, {reason: events.issuing, message: 'The certificate has been issued'});
+      logIssued(deed, written);
       return;
     }
     case 'fail':

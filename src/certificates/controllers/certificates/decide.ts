@@ -96,9 +96,6 @@ function repairSecret(
     ownerReference: certificateOwnerRef,
   });
   if (violation === undefined) return undefined;
-  if (violation.reason === certificateReasons.managedFieldsParseError) {
-    return {kind: 'pause', waitsFor: violation.message}; // writing would not help
-  }
   if (passwordProblem !== undefined) {
     const reason = certificateEvents.keystorePasswordSecretNotFound;
     const warning = {reason, message: passwordProblem};

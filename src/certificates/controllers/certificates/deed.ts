@@ -1,12 +1,15 @@
 import {ApiRefusedError} from '#shared/kube/errors';
+import type {LogFields} from '#shared/log';
 import type {Certificate, CertificateStatus} from '../../apis/certificate.ts';
 import {findCondition} from '../../apis/conditions.ts';
 import {certificateEvents, certificateReasons, conditionTypes} from '../../apis/names.ts';
 import {certificates} from '../../apis/resources.ts';
-import type {CertificateState} from '../../policies/certificate-state.ts';
+import {formatTime} from '../../apis/time.ts';
+import {nextAttemptAt} from '../../policies/back-off.ts';
+import {nextRequests, type CertificateState} from '../../policies/certificate-state.ts';
 import type {Violation} from '../../policies/violation.ts';
 import type {ReconcilerDependencies} from '../dependencies.ts';
-import {itemOf} from '../views.ts';
+import {issuerKey, itemOf} from '../views.ts';
 import {failedStatus, type StatusOptions} from './certificate-status.ts';
 import type {IssuanceKeys} from './issuance-keys.ts';
 
@@ -60,9 +63,41 @@ export async function fail(
   failure: Violation,
   eventReason: string = failure.reason,
 ): Promise<void> {
-  const status = failedStatus(deed.state, failure, statusOptions(deed));
+  const {state, log, settings} = deed;
+  const status = failedStatus(state, failure, statusOptions(deed));
   const written = await writeStatus(deed, status, fieldManagers.issuing);
   warn(deed, written, {...failure, reason: eventReason});
+  const nextAttempt = nextAttemptAt({...state, certificate: written}, settings);
+  log.warn('issuance failed', {
+    ...logFields(deed),
+    reason: failure.reason,
+    error: failure.message,
+    attempts: status.failedIssuanceAttempts,
+    nextAttempt: nextAttempt === undefined ? undefined : formatTime(nextAttempt),
+  });
+}
+
+/** The line for an issuance that came to its end: why it was begun, and what came of it. */
+export function logIssued(deed: Deed, {status}: Certificate): void {
+  const begun = findCondition(deed.state.certificate.status?.conditions, conditionTypes.issuing);
+  deed.log.info('certificate issued', {
+    ...logFields(deed),
+    reason: begun?.reason,
+    why: begun?.message,
+    revision: status?.revision,
+    notAfter: status?.notAfter,
+    renewalTime: status?.renewalTime,
+  });
+}
+
+function logFields({state}: Deed): LogFields {
+  const {metadata, spec} = state.certificate;
+  return {
+    certificate: `${metadata.namespace ?? ''}/${metadata.name}`,
+    issuer: issuerKey(state.certificate),
+    secret: spec.secretName,
+    request: nextRequests(state)[0]?.object.metadata.name,
+  };
 }
 
 /** An event of what went well. */
