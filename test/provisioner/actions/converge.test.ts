@@ -4,7 +4,6 @@ import {Journal} from '#provisioner/journal/journal';
 import {INIT_ACTION} from '#provisioner/plan/action-plan';
 import type {Role} from '#provisioner/role/role';
 import {CodedError} from '#shared/errors';
-import {Secret} from '#shared/secret';
 import {aCluster, aHost} from '#test/a-cluster';
 import type {SiteOptions} from '#test/a-site';
 import {temporaryFolder} from '#test/temporary-folder';
