@@ -115,7 +115,7 @@ export const imageCatalogue: Readonly<Record<ImageRole, ImageSpecification>> = {
     // What the flags and variables save: docs/certificates.md, "Memory".
     entrypoint: [
       '/usr/local/bin/node',
-      '--max-semi-space-size=1',
+      '--max-semi-space-size=4',
       '--optimize-for-size',
       '/opt/slipway/slipway-certs.mjs',
     ],
