@@ -104,6 +104,29 @@ runtimes.once(
 );
 
 runtimes.once(
+  'a control group that systemd takes away meanwhile is made again, once',
+  async (t, bench) => {
+    const reason =
+      'error setting cgroup config for procHooks process: openat2 /sys/fs/cgroup/devices/x/devices.list: no such file or directory';
+    const path = await script(
+      bench,
+      `case "$*" in *create*) echo x >>"$0.calls"; echo '{"level":"error","msg":"${reason}"}' >&2; exit 1;; esac`,
+    );
+    const attempts = async (systemdCgroup: boolean) => {
+      await writeFile(`${path}.calls`, '');
+      const runtime = openOciRuntime({...bench.runtime, path, systemdCgroup});
+      await t.throwsAsync(bench.create({...shell('true'), runtime}), {
+        code: 'ERR_OCI_RUNTIME_FAILED',
+      });
+      return (await readFile(`${path}.calls`, 'utf8')).length / 2;
+    };
+    t.is(await attempts(true), 2);
+    t.is(await attempts(false), 1);
+    t.deepEqual(await readdir(bench.logsDirectory), []);
+  },
+);
+
+runtimes.once(
   'a runtime that hangs is cut off in time, or when the caller gives up, with its conmon',
   async (t, bench) => {
     const path = await script(

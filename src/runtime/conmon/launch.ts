@@ -56,7 +56,25 @@ export interface OpenedMonitor {
  *   ERR_COMMAND_TIMED_OUT; the signal's reason when aborted
  */
 export async function createContainer(input: CreateContainerInput): Promise<CreatedContainer> {
-  return await openMonitor(input).create();
+  try {
+    return await openMonitor(input).create();
+  } catch (error) {
+    if (!input.runtime.systemdCgroup || !isGroupTakenAway(error)) throw error;
+    return await openMonitor(input).create();
+  }
+}
+
+/**
+ * On cgroup v1 systemd may remove a scope's group from a hierarchy between runc's joining it and
+ * its settings there ("error setting cgroup config …: …/devices.list: no such file"). That passes:
+ * the kubelet would try again too, but only after ten seconds.
+ */
+function isGroupTakenAway(error: unknown): boolean {
+  return (
+    isCoded(error) &&
+    error.code === 'ERR_OCI_RUNTIME_FAILED' &&
+    /\bcgroup config\b.*no such file or directory/.test(error.message)
+  );
 }
 
 /**
