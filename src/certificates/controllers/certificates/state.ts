@@ -62,7 +62,22 @@ function revisionOf({metadata}: CertificateRequest): number | undefined {
   return text !== undefined && /^[1-9]\d{0,8}$/.test(text) ? Number(text) : undefined;
 }
 
+/**
+ * An issuance looks at its request at each of its steps, and reading one takes about as long as
+ * all the rest of a decision: the latest are kept. What a text says never changes.
+ */
+const RECENT_MAX = 128;
+const recent = new Map<string, SigningRequest | undefined>();
+
 function parseOrNothing(request: string): SigningRequest | undefined {
+  if (recent.has(request)) return recent.get(request);
+  const parsed = parse(request);
+  for (const oldest of recent.size < RECENT_MAX ? [] : recent.keys().take(1)) recent.delete(oldest);
+  recent.set(request, parsed);
+  return parsed;
+}
+
+function parse(request: string): SigningRequest | undefined {
   try {
     return parseSigningRequest(Buffer.from(request, 'base64').toString('utf8'));
   } catch {
