@@ -9,8 +9,14 @@ export interface SecretReader {
   /**
    * What is known of a Secret without its values; undefined where there is none. Costs a request
    * for a Secret without our label, once per version of it.
+   *
+   * A Secret whose label is taken away or given back leaves one watch before it comes into the
+   * other. With `isExpected` the API server is asked before such a Secret counts as missing.
    */
-  facts(name: ObjectName, waiting: Waiting): Promise<SecretFacts | undefined>;
+  facts(
+    name: ObjectName,
+    options: Waiting & {readonly isExpected?: boolean},
+  ): Promise<SecretFacts | undefined>;
   /** The Secret as the API server has it now, with its values; undefined where there is none. */
   read(name: ObjectName, waiting: Waiting): Promise<SecretObject | undefined>;
   /** The version that the views know of, without a request. */
@@ -43,7 +49,7 @@ export function createSecretReader({
       const key = keyOf(name);
       return (views.secrets.get(key) ?? views.otherSecrets.get(key))?.resourceVersion;
     },
-    facts: async (name, waiting) => {
+    facts: async (name, {signal, isExpected = false}) => {
       const key = keyOf(name);
       const labelled = views.secrets.get(key);
       if (labelled !== undefined) return labelled;
@@ -51,10 +57,12 @@ export function createSecretReader({
       const kept = unlabelled.get(key);
       if (known === undefined) {
         unlabelled.delete(key);
-        return undefined; // when it comes, its readers are looked at again
+        if (!isExpected) return undefined; // when it comes, its readers are looked at again
+        const found = await read(name, {signal});
+        return found === undefined ? undefined : secretFacts(found);
       }
       if (kept?.resourceVersion === known.resourceVersion) return kept;
-      const secret = await read(name, waiting);
+      const secret = await read(name, {signal});
       unlabelled.delete(key);
       if (secret === undefined) return undefined;
       const facts = secretFacts(secret);

@@ -28,7 +28,9 @@ export async function gatherState(
   const {secretName} = certificate.spec;
   const target = `${namespace}/${secretName}`;
   const password = await passwordProblem(certificate, {secrets}, {signal});
-  const secret = await secrets.facts({namespace, name: secretName}, {signal});
+  // A Secret that was written once is missed only when it is surely gone.
+  const isExpected = certificate.status?.revision !== undefined;
+  const secret = await secrets.facts({namespace, name: secretName}, {signal, isExpected});
   // From here on nothing waits: what the views say belongs together.
   return {
     certificate: views.certificates.get(key)?.object ?? certificate,

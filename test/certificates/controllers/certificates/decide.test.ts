@@ -7,7 +7,7 @@ import type {SecretFacts} from '#certificates/controllers/certificates/secret-fa
 import type {CertificateState, OwnedRequest} from '#certificates/policies/certificate-state';
 import {aWorld, type World} from '#test/certificates/a-world';
 
-// Every line of certificates.md §3.3 to §3.9 as one change of a state that was really reached.
+// Every rule of decide() as one change of a state that was really reached.
 
 interface Case {
   readonly state: CertificateState;

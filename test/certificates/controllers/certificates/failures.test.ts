@@ -234,3 +234,15 @@ test('a certificate that cannot be used is a failure: rubbish, another key, alre
     t.is(world.secret('web-tls'), undefined);
   }
 });
+
+test('a Secret that no watch knows at the moment is asked for before it counts as missing', async t => {
+  const world = await aWorld();
+  world.order('web');
+  await world.settle();
+  const key = `${NAMESPACE}/web-tls`;
+  // Its label was taken away: gone from one watch, and not yet in the other.
+  world.views.secrets.forget(key);
+  await world.settle();
+  t.is(world.requestsOf('web').length, 1);
+  t.is(world.certificate('web')?.status?.revision, 1);
+});
