@@ -20,7 +20,7 @@ export const START_DESCRIPTOR = 4;
 
 export interface ConmonCommandInput {
   readonly conmonPath: string;
-  readonly runtime: Pick<OciRuntime, 'program' | 'globalArguments' | 'systemdCgroup'>;
+  readonly runtime: Pick<OciRuntime, 'path' | 'globalArguments' | 'systemdCgroup'>;
   readonly id: string;
   /** What the journal calls the container. */
   readonly name: string;
@@ -57,7 +57,7 @@ export function conmonCommand(input: ConmonCommandInput): readonly string[] {
   const log = input.logPath === '/dev/null' ? 'none' : `k8s-file:${input.logPath}`;
   command.push('--log-path', log, '--no-sync-log', '--log-level', 'error');
   if (logSizeMax !== undefined) command.push('--log-size-max', String(logSizeMax));
-  command.push('--runtime', runtime.program());
+  command.push('--runtime', runtime.path);
   for (const argument of runtime.globalArguments) command.push('--runtime-arg', argument);
   if (runtime.systemdCgroup) command.push('--systemd-cgroup');
   if (input.terminal) command.push('--terminal');

@@ -71,7 +71,7 @@ export function startExec(options: StartExecOptions): RunningExec {
     });
     const child = spawnProcess({
       command: [
-        runtime.program(),
+        runtime.path,
         ...runtime.globalArguments,
         `--log=${files.log}`,
         ...['exec', '--process', files.spec, '--pid-file', files.pid, container.id],

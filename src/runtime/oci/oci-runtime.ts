@@ -5,7 +5,6 @@ import {runCommand} from '../process/run.ts';
 import {parseFeatures, type RuntimeFeatures} from './runtime-features.ts';
 import {runtimeEnvironment} from './runtime-environment.ts';
 import {runtimeMessage} from './runtime-message.ts';
-import {sealProgram} from './sealed-program.ts';
 
 /** Time limits of the runtime's sub-commands; each is far above what a loaded host needs. */
 const START_TIMEOUT_MS = 120_000; // hooks of the container run inside
@@ -36,8 +35,6 @@ export interface OciRuntime {
   /** Name of the runtime handler. */
   readonly name: string;
   readonly path: string;
-  /** What to execute for `create` and `exec`, where runc would copy itself: its sealed copy. */
-  readonly program: () => string;
   /** Folder where the runtime keeps its state; on tmpfs. */
   readonly root: string;
   readonly systemdCgroup: boolean;
@@ -77,7 +74,6 @@ export function openOciRuntime({name, path, root, systemdCgroup}: OciRuntimeOpti
   return {
     name,
     path,
-    program: sealProgram(path),
     root,
     systemdCgroup,
     globalArguments,

@@ -18,7 +18,7 @@ import test from 'ava';
 const {signal} = new AbortController();
 const COMMAND = {
   conmonPath: '/bin/conmon',
-  runtime: {program: () => '/bin/runc', globalArguments: ['--root=/r'], systemdCgroup: false},
+  runtime: {path: '/bin/runc', globalArguments: ['--root=/r'], systemdCgroup: false},
   ...{id: 'abc', name: 'k8s_a', bundle: '/b', logPath: '/logs/0.log'},
   ...{persistDirectory: '/p', exitsDirectory: '/e'},
   ...{terminal: false, stdin: false, leaveStdinOpen: false},

@@ -1,10 +1,8 @@
-import {spawnSync} from 'node:child_process';
-import {chmod, copyFile, open, readFile, rename, writeFile} from 'node:fs/promises';
+import {chmod, readFile, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {openOciRuntime} from '#runtime/oci/oci-runtime';
 import {parseFeatures} from '#runtime/oci/runtime-features';
 import {hasRuntimeError, runtimeMessage} from '#runtime/oci/runtime-message';
-import {sealProgram} from '#runtime/oci/sealed-program';
 import {killDelayMs, stopContainer, type StopContainerOptions} from '#runtime/oci/stop';
 import {temporaryFolder} from '#test/temporary-folder';
 import test from 'ava';
@@ -97,37 +95,6 @@ test("a runtime's state that makes no sense is its failure", async t => {
     const runtime = openOciRuntime({name: 'x', path, root: '/r', systemdCgroup: false});
     await t.throwsAsync(runtime.state('a'), {code: 'ERR_OCI_RUNTIME_FAILED'});
   }
-});
-
-test('a program is executed from a sealed copy, and read again when it is replaced', async t => {
-  await using folder = await temporaryFolder();
-  const path = join(folder.path, 'program');
-  await copyFile('/bin/echo', path);
-  const program = sealProgram(path);
-  const copy = program();
-  t.not(copy, path);
-  t.is(program(), copy);
-  t.is(spawnSync(copy, ['said'], {encoding: 'utf8'}).stdout, 'said\n');
-  // Sealed: not even root writes to it.
-  await t.throwsAsync(
-    open(copy, 'r+').then(async file => {
-      await using written = file;
-      await written.write('x');
-    }),
-  );
-
-  await copyFile('/bin/true', `${path}.new`);
-  await rename(`${path}.new`, path);
-  t.is(spawnSync(program(), ['said'], {encoding: 'utf8'}).stdout, '');
-});
-
-test('a script, and a program that is missing, are executed from where they are', async t => {
-  await using folder = await temporaryFolder();
-  const path = join(folder.path, 'program');
-  const program = sealProgram(path);
-  t.is(program(), path);
-  await writeFile(path, '#!/bin/sh\n', {mode: 0o755});
-  t.is(program(), path);
 });
 
 /** A container that ends at some signals. */
