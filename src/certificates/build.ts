@@ -1,8 +1,7 @@
 // node src/certificates/build.ts OUTPUT_DIR [IMAGE]: what an image and a cluster get of the controller.
 import {mkdir, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
-import {fileURLToPath} from 'node:url';
-import {build} from 'esbuild';
+import {bundlePrograms} from '#shared/bundle';
 import type {KubernetesObject} from '#shared/kube/object';
 import {admissionPolicies} from './apis/admission.ts';
 import {customResourceDefinitions} from './apis/definitions.ts';
@@ -44,23 +43,9 @@ export async function buildCertificatesBundle(
   {image = `slipway.invalid/slipway-certs:${VERSION}`}: {readonly image?: string | undefined} = {},
 ): Promise<void> {
   await mkdir(outDirectory, {recursive: true});
-  await build({
-    absWorkingDir: fileURLToPath(new URL('../..', import.meta.url)),
+  await bundlePrograms({
+    outDirectory,
     entryPoints: {'slipway-certs': 'src/certificates/main.ts'},
-    outdir: outDirectory,
-    outExtension: {'.js': '.mjs'},
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node24',
-    // Names stay, so that a stack trace in a bug report says something.
-    minifyWhitespace: true,
-    minifySyntax: true,
-    // Packages in CommonJS ask for Node's own modules by require().
-    banner: {
-      js: "import {createRequire as requireFrom} from 'node:module';const require=requireFrom(import.meta.url);",
-    },
-    logLevel: 'error',
   });
   const file: ManifestsFile = {
     version: VERSION,

@@ -2,7 +2,8 @@
 import {copyFile, mkdir} from 'node:fs/promises';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
-import {build, type Plugin} from 'esbuild';
+import type {Plugin} from 'esbuild';
+import {bundlePrograms} from '#shared/bundle';
 
 /** The files of the bundle; they have to lie in one folder. `slipway-cri.mjs` is the one to run. */
 export const BUNDLE_FILES = ['slipway-cri.mjs', 'unpack-worker.mjs', 'koffi.node'] as const;
@@ -21,29 +22,15 @@ export async function buildRuntimeBundle(
   {arch}: BundleOptions,
 ): Promise<void> {
   await mkdir(outDirectory, {recursive: true});
-  await build({
-    absWorkingDir: ROOT,
+  await bundlePrograms({
+    outDirectory,
     entryPoints: {
       'slipway-cri': 'src/runtime/main.ts',
       'unpack-worker': 'src/runtime/image/unpack-worker.ts',
     },
-    outdir: outDirectory,
-    outExtension: {'.js': '.mjs'},
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node24',
-    // Names stay, so that a stack trace in a bug report says something.
-    minifyWhitespace: true,
-    minifySyntax: true,
-    // Packages in CommonJS ask for Node's own modules by require().
-    banner: {
-      js: "import {createRequire as requireFrom} from 'node:module';const require=requireFrom(import.meta.url);",
-    },
     plugins: [koffiBesideTheBundle, zodInEnglish],
     // grpc-js loads it for channelz and ORCA only, and we use neither.
     external: ['./koffi.node', '@grpc/proto-loader'],
-    logLevel: 'error',
   });
   const native = `node_modules/@koromix/koffi-linux-${arch}/linux_${arch}/koffi.node`;
   await copyFile(join(ROOT, native), join(outDirectory, 'koffi.node'));

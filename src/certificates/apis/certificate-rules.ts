@@ -1,5 +1,6 @@
 import {GO_DURATION, isEmpty, isFilled, literal} from './cel.ts';
 import type {CelRule} from './json-schema.ts';
+import {SUBJECT_FIELDS} from './subject-fields.ts';
 
 /**
  * What a Certificate must be, as far as the API server can tell it from the object alone and for
@@ -7,16 +8,6 @@ import type {CelRule} from './json-schema.ts';
  * objects that were stored before these rules.
  */
 
-const SUBJECT_FIELDS = [
-  'countries',
-  'localities',
-  'organizationalUnits',
-  'organizations',
-  'postalCodes',
-  'provinces',
-  'serialNumber',
-  'streetAddresses',
-];
 const NAME_FIELDS = [
   'commonName',
   'dnsNames',

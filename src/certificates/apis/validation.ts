@@ -6,20 +6,11 @@ import {isOurs, type IssuerReference} from './issuer-reference.ts';
 import {isAnnotationKey, isLabelValue, isSubdomain} from './kubernetes-names.ts';
 import {GROUP, injectionAnnotations} from './names.ts';
 import {durationOf, durationProblems, each, isFilled, quote, refusalOf, when} from './problems.ts';
+import {SUBJECT_FIELDS} from './subject-fields.ts';
 
 const HOUR_MS = 3_600_000;
 const DURATION_DEFAULT_MS = 2_160 * HOUR_MS;
 const COMMON_NAME_LENGTH_MAX = 64; // X.520 ub-common-name
-const SUBJECT_FIELDS = [
-  'countries',
-  'localities',
-  'organizationalUnits',
-  'organizations',
-  'postalCodes',
-  'provinces',
-  'serialNumber',
-  'streetAddresses',
-] as const;
 
 /**
  * Why a Certificate cannot be issued, one sentence each, with what to do; empty when it can.
