@@ -67,22 +67,24 @@ export function beginningStatus(
   {violation, keySecretName}: {readonly violation: Violation; readonly keySecretName: string},
   options: StatusOptions,
 ): CertificateStatus {
-  const {status = {}, metadata} = state.certificate;
-  const conditions = setCondition(
-    status.conditions,
-    {
-      type: conditionTypes.issuing,
-      status: 'True',
-      ...violation,
-      observedGeneration: metadata.generation,
-    },
-    options.now,
-  );
+  const {status = {}} = state.certificate;
+  const conditions = withIssuing(state, {status: 'True', ...violation}, options.now);
   return statusAfter(
     state,
     {...status, conditions, nextPrivateKeySecretName: keySecretName},
     options,
   );
+}
+
+function withIssuing(
+  {certificate}: CertificateState,
+  issuing: Violation & {readonly status: 'True' | 'False'},
+  now: Date,
+): ReturnType<typeof setCondition> {
+  const {status, metadata} = certificate;
+  const observedGeneration = metadata.generation;
+  const type = conditionTypes.issuing;
+  return setCondition(status?.conditions, {type, ...issuing, observedGeneration}, now);
 }
 
 /** The key of the issuance under way lies in another Secret from now on. */
@@ -113,17 +115,8 @@ export function failedStatus(
   failure: Violation,
   options: StatusOptions,
 ): CertificateStatus {
-  const {status = {}, metadata} = state.certificate;
-  const conditions = setCondition(
-    status.conditions,
-    {
-      type: conditionTypes.issuing,
-      status: 'False',
-      ...failure,
-      observedGeneration: metadata.generation,
-    },
-    options.now,
-  );
+  const {status = {}} = state.certificate;
+  const conditions = withIssuing(state, {status: 'False', ...failure}, options.now);
   const failedIssuanceAttempts = (status.failedIssuanceAttempts ?? 0) + 1;
   const lastFailureTime = formatTime(options.now);
   const failed = {...status, conditions, failedIssuanceAttempts, lastFailureTime};
