@@ -204,7 +204,8 @@ for (const kind of ['answer', 'error-event'] as const) {
         {kind, status: 410},
         {match: ({verb}) => verb === 'watch', times: 2},
       );
-      site.proxy.breakWatches();
+      // Its request has come; that the proxy has its answer, and can break it, may take longer.
+      await until(() => site.proxy.breakWatches() > 0);
       await site.remove('a');
       await site.put('b', '2');
       await until(() => valuesOf(view).join() === 'b=2' && rule.hits === 2);
