@@ -1,6 +1,6 @@
 import type {Addon} from '../addons/addon.ts';
-import type {HostState} from '../host-state/host-state.ts';
 import {addonAction} from '../plan/action-plan.ts';
+import {recordedAction} from './record-action.ts';
 import type {ClusterSession} from './session.ts';
 
 /** Applies the manifests of an add-on and records their digest on the first control plane. */
@@ -10,14 +10,15 @@ export async function applyAddon(
   {signal}: {readonly signal: AbortSignal},
 ): Promise<number> {
   const api = await session.api({signal});
-  const entry = {digest: addon.digest};
-  const {record} = session.first;
-  const as = (status: 'pending' | 'done') => (state: HostState) => ({
-    ...state,
-    actions: {...state.actions, [addonAction(addon.name)]: {...entry, status}},
-  });
-  await record.update(as('pending'), {signal});
-  for (const object of addon.objects) await api.apply(object, {signal});
-  await record.update(as('done'));
+  await recordedAction(
+    session.first.record,
+    {action: addonAction(addon.name), entry: {digest: addon.digest}},
+    {
+      signal,
+      perform: async () => {
+        for (const object of addon.objects) await api.apply(object, {signal});
+      },
+    },
+  );
   return 1;
 }

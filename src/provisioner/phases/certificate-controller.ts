@@ -11,6 +11,7 @@ import {leaseKind} from '../certificates/kinds.ts';
 import type {Deadline} from '#shared/wait-for';
 import type {TaskContext} from '../engine/graph.ts';
 import type {ProvisionerErrorCode} from '../errors.ts';
+import {judgeDeployments} from '../proof/cluster-state.ts';
 import {describePod} from '../proof/proof-pods.ts';
 import {forgetActions, recordedAction} from './record-action.ts';
 import type {ClusterSession} from './session.ts';
@@ -77,15 +78,9 @@ async function waitForDeployment(
 ): Promise<void> {
   const wait = api.waitFor(
     deploymentKind,
-    ([found]) => {
-      const {
-        observedGeneration = 0,
-        updatedReplicas = 0,
-        availableReplicas = 0,
-      } = found?.status ?? {};
-      const wanted = found?.spec?.replicas ?? 1;
-      const current = observedGeneration >= (found?.metadata.generation ?? 1);
-      return current && updatedReplicas >= wanted && availableReplicas >= wanted ? true : undefined;
+    deployments => {
+      const [row] = judgeDeployments(deployments, {namespaces: new Set([namespace])});
+      return row?.cell.state === 'ok' ? true : undefined;
     },
     {
       signal,
