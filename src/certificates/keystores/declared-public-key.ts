@@ -1,10 +1,10 @@
 import {hash} from 'node:crypto';
 import {isCoded} from '#shared/errors';
-import {DerReader, derTags, readOne, readSequence} from '../x509/der.ts';
+import {DerReader, derTags, encodeDer, readOne, readSequence} from '../x509/der.ts';
 import {readObjectIdentifier} from '../x509/der-values.ts';
 import type {KeyAlgorithm} from '../x509/keys.ts';
 import type {PemBlock} from '../x509/pem.ts';
-import {algorithm, encodeDer, nullValue, sequence} from './der-encoding.ts';
+import {algorithm, nullValue, sequence} from './der-encoding.ts';
 
 export interface DeclaredPublicKey {
   readonly keyAlgorithm: KeyAlgorithm;

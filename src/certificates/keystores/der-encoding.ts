@@ -1,11 +1,6 @@
-/**
- * DER (X.690 §10) of the few types that keystores are made of. Writing it by hand keeps every
- * octet in our control: order, default values left out, which string type.
- */
-export function encodeDer(tag: number, ...contents: readonly Uint8Array[]): Buffer {
-  const length = contents.reduce((sum, {byteLength}) => sum + byteLength, 0);
-  return Buffer.concat([Buffer.from([tag]), encodeLength(length), ...contents]);
-}
+// DER (X.690 §10) of the few types that keystores are made of. Writing it by hand keeps every octet
+// in our control: order, default values left out, which string type.
+import {encodeDer} from '../x509/der.ts';
 
 export const sequence = (...contents: readonly Uint8Array[]): Buffer =>
   encodeDer(0x30, ...contents);
@@ -52,11 +47,4 @@ function base128(arc: number): readonly number[] {
     octets.unshift(128 + (rest % 128));
   }
   return octets;
-}
-
-function encodeLength(length: number): Buffer {
-  if (length < 0x80) return Buffer.from([length]);
-  const octets: number[] = [];
-  for (let rest = length; rest > 0; rest = Math.floor(rest / 256)) octets.unshift(rest % 256);
-  return Buffer.from([0x80 + octets.length, ...octets]);
 }

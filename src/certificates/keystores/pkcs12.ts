@@ -1,10 +1,10 @@
 import {hash, type KeyObject} from 'node:crypto';
 import type {ParsedCertificate} from '../x509/certificate.ts';
+import {encodeDer} from '../x509/der.ts';
 import {formatName} from '../x509/literal-subject.ts';
 import {encodePrivateKeyDer} from '../x509/keys.ts';
 import {
   bmpString,
-  encodeDer,
   explicit,
   integer,
   objectIdentifier,

@@ -139,13 +139,17 @@ export function readOne(octets: Buffer, tag: number, what: string): DerElement {
   return element;
 }
 
-/** One element of this tag and content; for the few values that the schema library cannot write. */
-export function encodeDer(tag: number, content: Buffer): Buffer {
+/** One element of this tag and contents, for what the schema library cannot write. */
+export function encodeDer(tag: number, ...contents: readonly Uint8Array[]): Buffer {
+  const length = contents.reduce((sum, {byteLength}) => sum + byteLength, 0);
+  return Buffer.concat([Buffer.from([tag]), encodeLength(length), ...contents]);
+}
+
+function encodeLength(length: number): Buffer {
+  if (length < 0x80) return Buffer.from([length]);
   const octets: number[] = [];
-  for (let rest = content.length; rest > 0; rest = Math.floor(rest / 256))
-    octets.unshift(rest % 256);
-  const length = content.length < 0x80 ? [content.length] : [0x80 | octets.length, ...octets];
-  return Buffer.concat([Buffer.from([tag, ...length]), content]);
+  for (let rest = length; rest > 0; rest = Math.floor(rest / 256)) octets.unshift(rest % 256);
+  return Buffer.from([0x80 + octets.length, ...octets]);
 }
 
 /** The refusal of a value, in the words of this folder. */
