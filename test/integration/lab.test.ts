@@ -4,7 +4,7 @@
  */
 import test from 'ava';
 import {existsSync, readFileSync} from 'node:fs';
-import {mkdtemp, readdir, readFile, rm} from 'node:fs/promises';
+import {mkdtemp, readdir, readFile, rm, stat} from 'node:fs/promises';
 import {networkInterfaces, tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {CodedError} from '#shared/errors';
@@ -223,25 +223,15 @@ test.serial('down removes everything, whatever runs or is paused in the hosts', 
   ]); // prettier-ignore
   await lab.fault('pause', 'h1', signal);
   t.true(await lab.down({signal, onEvent}));
-  t.deepEqual(await machineSnapshot(), lab.before);
+  t.deepEqual(differences(lab.before, await machineSnapshot()), []);
   t.false(await lab.isUp());
   t.false(existsSync('/run/slipway-lab'));
   t.false(await lab.down({signal, onEvent}));
 });
 
-interface Snapshot {
-  readonly namespaces: readonly string[];
-  readonly interfaces: readonly string[];
-  readonly mounts: readonly string[];
-  readonly controlGroups: readonly string[];
-  readonly processes: readonly string[];
-  readonly ruleset: string;
-  readonly settings: Readonly<Record<string, string>>;
-}
-
 async function createTestLab() {
   const checkout = await mkdtemp(join(tmpdir(), 'slipway-lab-'));
-  return {...createLab(checkout), checkout, before: undefined as Snapshot | undefined};
+  return {...createLab(checkout), checkout, before: new Set<string>() as Snapshot};
 }
 
 async function onHost(
@@ -292,6 +282,9 @@ async function waitForHost(condition: () => Promise<boolean>): Promise<void> {
   await waitFor(async () => ((await condition()) ? true : undefined), {signal, timeoutMs: 60_000});
 }
 
+/** What a lab could leave on the machine, one line each. */
+type Snapshot = ReadonlySet<string>;
+
 async function machineSnapshot(): Promise<Snapshot> {
   const output = async (argv: readonly string[]) =>
     hasCommand(argv[0] ?? '') ? (await run(argv, {signal})).stdout : '';
@@ -299,33 +292,47 @@ async function machineSnapshot(): Promise<Snapshot> {
   const names = (folder: string) => readdir(folder).catch(() => [] as string[]);
   const hierarchies = await names('/sys/fs/cgroup');
   const ours = /slipway/;
-  return {
-    namespaces: (await names('/run/netns')).filter(name => ours.test(name)),
-    interfaces: Object.keys(networkInterfaces()),
-    mounts: mounts.split('\n').filter(line => ours.test(line)),
-    controlGroups: ['.', ...hierarchies].filter(name =>
+  const found: Readonly<Record<string, readonly string[]>> = {
+    namespace: (await names('/run/netns')).filter(name => ours.test(name)),
+    interface: Object.keys(networkInterfaces()),
+    mount: mounts.split('\n').filter(line => ours.test(line)),
+    'control group': ['.', ...hierarchies].filter(name =>
       existsSync(join('/sys/fs/cgroup', name, 'slipway-lab')),
     ),
-    processes: (await names('/proc')).filter(
+    process: (await names('/proc')).filter(
       name =>
         /:\/slipway-lab/.test(readIfThere(`/proc/${name}/cgroup`)) &&
         readIfThere(`/proc/${name}/cmdline`) !== '', // a zombie waits for the machine's init alone
     ),
-    ruleset: await output(['nft', 'list', 'ruleset']),
-    settings: await machineSettings(),
+    rule: (await output(['nft', 'list', 'ruleset'])).split('\n'),
+    setting: await machineSettings(),
   };
+  return new Set(
+    Object.entries(found).flatMap(([kind, values]) => values.map(value => `${kind} ${value}`)),
+  );
 }
 
-/** The machine's kernel settings, without counters and without the one that the lab raises. */
-async function machineSettings(): Promise<Readonly<Record<string, string>>> {
+function differences(before: Snapshot, after: Snapshot): readonly string[] {
+  return [
+    ...[...before].filter(line => !after.has(line)).map(line => `gone: ${line}`),
+    ...[...after].filter(line => !before.has(line)).map(line => `new: ${line}`),
+  ];
+}
+
+/**
+ * The machine's kernel settings: the files that can be written, as counters cannot. Left out are
+ * the setting that the lab raises and those that the kernel itself changes.
+ */
+async function machineSettings(): Promise<readonly string[]> {
   const volatile =
-    /dentry-state|quota|file-nr|inode|aio-nr|ns_last_pid|random|user_instances|stat_refresh|hung_task_detect|tainted/;
-  const settings: Record<string, string> = {};
+    /user_instances|ns_last_pid|stat_refresh|tainted|hung_task_detect|perf_event_max_sample_rate/;
+  const settings: string[] = [];
   for (const top of ['kernel', 'vm', 'fs']) {
     const files = await readdir(join('/proc/sys', top), {recursive: true, withFileTypes: true});
     for (const file of files.filter(entry => entry.isFile() && !volatile.test(entry.name))) {
       const path = join(file.parentPath, file.name);
-      if (!volatile.test(path)) settings[path] = readIfThere(path);
+      const isWritable = ((await stat(path)).mode & 0o222) !== 0;
+      if (isWritable) settings.push(`${path}: ${readIfThere(path).trim()}`);
     }
   }
   return settings;
