@@ -2,13 +2,15 @@
 //   TEST_LEVEL=e2e npx ava test/e2e/10-refusals.test.ts
 const levels = {
   unit: {
-    files: ['test/**/*.test.ts', '!test/integration/**', '!test/e2e/**'],
+    files: ['test/**/*.test.ts', '!test/{integration,e2e,chaos}/**'],
     timeout: '60s',
   },
   // Both use what a machine has once (a network, a lab): one file, one test at a time.
   integration: {files: ['test/integration/*.test.ts'], ...oneAtATime()},
   // In the order of their names: they share one lab, and the destructive ones come last.
   e2e: {files: ['test/e2e/*.test.ts'], ...oneAtATime()},
+  // Takes minutes by nature, so it is no part of `npm test`; a lab of its own.
+  chaos: {files: ['test/chaos/*.test.ts'], ...oneAtATime()},
 };
 
 const level = process.env.TEST_LEVEL ?? 'unit';

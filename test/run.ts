@@ -1,6 +1,7 @@
 /**
  * Runs the checks and every level of tests that this machine can, and ends with one line:
  * `N passed, N failed`, and `, N skipped` if any were. `npm test -- unit e2e` runs only those.
+ * Chaos runs only where it is named: it waits for minutes by nature.
  *
  * A level that cannot run here is said so in one line; where `CI=true` it is a failure.
  */
@@ -12,11 +13,12 @@ import {removeLeftLab} from '#test/run/left-lab';
 import {runChecks, runLevel, type LevelResult} from '#test/run/level';
 import {formatResults, formatTotals, totalsOf} from '#test/run/report';
 
-const STEPS = ['check', 'unit', 'integration', 'e2e'] as const;
+const STEPS = ['check', 'unit', 'integration', 'e2e', 'chaos'] as const;
 type Step = (typeof STEPS)[number];
 
 /** Levels that work on the machine itself, and need programs of the artifact cache. */
-const MACHINE_STEPS: readonly Step[] = ['integration', 'e2e'];
+const MACHINE_STEPS: readonly Step[] = ['integration', 'e2e', 'chaos'];
+const DEFAULT_STEPS: readonly Step[] = STEPS.filter(step => step !== 'chaos');
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
@@ -27,7 +29,8 @@ async function main(words: readonly string[], signal: AbortSignal): Promise<numb
     console.error(`npm test: ${unknown.join(' ')} is not one of ${STEPS.join(', ')}`);
     return EXIT_USAGE;
   }
-  const wanted = STEPS.filter(step => words.length === 0 || words.includes(step));
+  const named = STEPS.filter(step => words.includes(step));
+  const wanted = named.length === 0 ? DEFAULT_STEPS : named;
   const results = await runSteps(wanted, signal);
   console.log(`\n${formatResults(results)}`);
   const totals = totalsOf(results);

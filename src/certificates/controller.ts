@@ -17,7 +17,7 @@ import type {ReconcilerDependencies} from './controllers/dependencies.ts';
 import {createIssuerReconciler} from './controllers/issuers/reconciler.ts';
 import {createSecretReader} from './controllers/secret-reader.ts';
 import {createSigningRequestReconciler} from './controllers/signing-requests/reconciler.ts';
-import {triggers} from './controllers/triggers.ts';
+import {triggers, type Queues} from './controllers/triggers.ts';
 import {createViews, itemOf, type Item, type Views} from './controllers/views.ts';
 import {createIssuerTypes} from './issuers/registry.ts';
 import {keyOf, type ApiClient} from './kube/client.ts';
@@ -27,7 +27,7 @@ import {startReflector, type Reflector} from './kube/reflector.ts';
 import type {ResourceType} from './kube/resource.ts';
 import type {View} from './kube/view.ts';
 import type {ControllerObserver} from './metrics/observer.ts';
-import {createWorkQueue, type Outcome, type WorkQueue} from './kube/work-queue.ts';
+import {createWorkQueue, type AddOptions, type Outcome, type WorkQueue} from './kube/work-queue.ts';
 
 export interface ControllerOptions {
   readonly client: ApiClient;
@@ -131,14 +131,14 @@ interface StartedQueue {
 
 /** Keys that come before the queues run, which is while the cluster is read, are kept. */
 function lateQueues(): {
-  readonly queues: Readonly<Record<QueueName, (key: string) => void>>;
+  readonly queues: Queues;
   readonly open: (queues: readonly StartedQueue[]) => void;
 } {
   const waiting = new Map<QueueName, Set<string>>();
   let started: ReadonlyMap<QueueName, WorkQueue> | undefined;
-  const enqueue = (name: QueueName) => (key: string) => {
+  const enqueue = (name: QueueName) => (key: string, options?: AddOptions) => {
     if (started !== undefined) {
-      started.get(name)?.add(key);
+      started.get(name)?.add(key, options);
       return;
     }
     const keys = waiting.get(name) ?? new Set();

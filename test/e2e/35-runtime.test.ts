@@ -1,79 +1,43 @@
-/** What a cluster asks of its runtime daemon, seen from outside: reasons, probes, streams, chaos. */
+/** What a cluster asks of its runtime daemon, seen from outside: reasons, probes, streams, logs. */
 import test from 'ava';
 import {spawn} from 'node:child_process';
 import {randomBytes} from 'node:crypto';
 import {readFile, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {createInterface} from 'node:readline';
-import {imageCatalogue} from '#artifacts/images/image-catalogue';
 import {sha256Hex} from '#shared/digest';
 import {run} from '#shared/local-process';
 import {formatYamlDocuments} from '#shared/yaml';
 import {Kubectl} from '#test/e2e/kubectl';
-import {CROWD, RUNTIME_PODS, TALKER} from '#test/e2e/runtime-pods';
+import {type Ended, podStatus, waitUntilReady} from '#test/e2e/pod-status';
+import {RUNTIME_PODS, TALKER} from '#test/e2e/runtime-pods';
 import {CLUSTER, eventually, must, onHost, writeVariant} from '#test/e2e/the-lab';
 import {temporaryFolder} from '#test/temporary-folder';
 
-const WORKERS = ['h2', 'h3'];
-/** Its kubelet has an image to collect that no pod of it uses. */
-const COLLECTED_HOST = 'h2';
 const READY_MS = 120_000;
-const CHAOS_PODS = 30;
-const CHAOS_KILLS = 20;
 const {signal} = new AbortController();
 const kubectl = Kubectl.open();
 
-interface PodStatus {
-  readonly status: {
-    readonly phase: string;
-    readonly containerStatuses?: readonly {
-      readonly ready: boolean;
-      readonly restartCount: number;
-      readonly resources?: {readonly limits?: Readonly<Record<string, string>>};
-      readonly state: {
-        readonly waiting?: {readonly reason: string};
-        readonly terminated?: Ended;
-      };
-      readonly lastState: {readonly terminated?: Ended};
-    }[];
-  };
-}
-
-interface Ended {
-  readonly exitCode: number;
-  readonly reason: string;
-}
-
-test.before(
-  'pods of every kind, and kubelets that rotate logs and collect images soon',
-  async t => {
-    t.timeout(READY_MS);
-    const variant = await writeVariant('cluster.yaml', 'cluster-rotation.yaml', document => {
-      const {spec} = document as {spec: {kubelet: {config: Record<string, unknown>}}};
-      Object.assign(spec.kubelet.config, {
-        containerLogMaxSize: '1Mi',
-        containerLogMaxFiles: 5,
-        containerLogMonitorInterval: '3s',
-        // Whatever no container uses goes when a kubelet looks next: the last test waits for it.
-        imageMinimumGCAge: '1s',
-        imageMaximumGCAge: '10s',
-      });
+test.before('pods of every kind, and kubelets that rotate logs soon', async t => {
+  t.timeout(READY_MS);
+  const variant = await writeVariant('cluster.yaml', 'cluster-rotation.yaml', document => {
+    const {spec} = document as {spec: {kubelet: {config: Record<string, unknown>}}};
+    Object.assign(spec.kubelet.config, {
+      containerLogMaxSize: '1Mi',
+      containerLogMaxFiles: 5,
+      containerLogMonitorInterval: '3s',
     });
-    await must([variant, '--yes']);
-    await onHost(COLLECTED_HOST, `slipway-cri pull ${imageCatalogue.apiserver.reference}`);
-    const kube = await kubectl;
-    await kube.run(['create', 'namespace', 'runtime']);
-    await kube.run(['apply', '--filename', '-'], formatYamlDocuments(RUNTIME_PODS));
-  },
-);
+  });
+  await must([variant, '--yes']);
+  const kube = await kubectl;
+  await kube.run(['create', 'namespace', 'runtime']);
+  await kube.run(['apply', '--filename', '-'], formatYamlDocuments(RUNTIME_PODS));
+});
 
 test.after.always(async () => {
   const kube = await kubectl;
   await kube.try(['delete', 'namespace', 'runtime', '--ignore-not-found', '--wait=true']);
-});
-
-test('an image that nothing uses yet is there', async t => {
-  t.true((await onHost(COLLECTED_HOST, 'slipway-cri images')).includes('kube-apiserver'));
+  await must([CLUSTER, '--yes']); // the kubelets' own configuration again
 });
 
 test('every node runs on slipway', async t => {
@@ -106,7 +70,7 @@ test('a crashing container has its exit code, is started again and backs off', a
 
 test('an exec probe answers; one that takes too long has failed, and says so', async t => {
   const kube = await kubectl;
-  await ready('probed');
+  await waitUntilReady(kube, 'probed');
   const failed = await eventually(
     async () => {
       const events = await kube.run([
@@ -128,7 +92,7 @@ test('an exec probe answers; one that takes too long has failed, and says so', a
 
 test('a terminal has the size that the client gives it', async t => {
   const kube = await kubectl;
-  await ready('steady');
+  await waitUntilReady(kube, 'steady');
   const words = kube
     .argv([
       'exec',
@@ -150,7 +114,7 @@ test('a terminal has the size that the client gives it', async t => {
 
 test('attach talks to the process that the container began with', async t => {
   const kube = await kubectl;
-  await ready('listening');
+  await waitUntilReady(kube, 'listening');
   const argv = kube.argv(['attach', '--namespace', 'runtime', '--stdin', 'listening']);
   const child = spawn(argv[0] ?? '', argv.slice(1), {stdio: ['pipe', 'pipe', 'ignore']});
   try {
@@ -197,7 +161,7 @@ test('statistics: processor, memory, network and file systems of every pod', asy
 
 test('limits change in place: the new ones hold, and nothing restarts', async t => {
   const kube = await kubectl;
-  await ready('steady');
+  await waitUntilReady(kube, 'steady');
   const resources = {requests: {memory: '96Mi', cpu: '20m'}, limits: {memory: '96Mi', cpu: '200m'}};
   const patch = JSON.stringify({spec: {containers: [{name: 'main', resources}]}});
   await kube.run([
@@ -217,7 +181,7 @@ test('limits change in place: the new ones hold, and nothing restarts', async t 
 test('logs are rotated under load, and no line is lost', async t => {
   const kube = await kubectl;
   await kube.run(['apply', '--filename', '-'], formatYamlDocuments([TALKER]));
-  await ready('talking');
+  await waitUntilReady(kube, 'talking');
   const node = await kube.run([
     ...['get', 'pod', '--namespace', 'runtime', 'talking'],
     ...['--output', 'jsonpath={.spec.nodeName}'],
@@ -245,103 +209,6 @@ test('logs are rotated under load, and no line is lost', async t => {
   );
   await kube.run(['delete', 'pod', '--namespace', 'runtime', 'talking', '--grace-period=1']);
 });
-
-test('the daemon killed with -9 twenty times while 30 pods start and stop: nothing is lost or left', async t => {
-  const kube = await kubectl;
-  await kube.run(['apply', '--filename', '-'], formatYamlDocuments([CROWD]));
-  const before = await Promise.all(WORKERS.map(network));
-  const scale = async (replicas: number) => {
-    const names = ['--namespace', 'runtime', 'deployment/crowd'];
-    await kube.run(['scale', ...names, `--replicas=${replicas}`]);
-  };
-  const kills = Promise.all(WORKERS.map(host => onHost(host, KILLS)));
-  await scale(CHAOS_PODS);
-  await eventually(async () => ((await readyReplicas(kube)) >= CHAOS_PODS / 2 ? true : undefined), {
-    timeoutMs: READY_MS,
-  });
-  await scale(0);
-  await scale(CHAOS_PODS);
-  await kills;
-  await eventually(async () => ((await readyReplicas(kube)) === CHAOS_PODS ? true : undefined), {
-    timeoutMs: 2 * READY_MS,
-    intervalMs: 1_000,
-  });
-  const [steady] = (await podStatus(kube, 'steady')).status.containerStatuses ?? [];
-  t.is(steady?.restartCount, 0, 'a container that had nothing to do with it');
-  await scale(0);
-  const tooMany = async () => {
-    const now = await Promise.all(WORKERS.map(network));
-    return now.flatMap((counts, index) =>
-      Object.entries(counts)
-        .filter(([what, count]) => count > (before[index]?.[what] ?? 0))
-        .map(([what, count]) => `${WORKERS[index] ?? ''}: ${count} ${what}`),
-    );
-  };
-  // Fewer is no fault: the kubelet removes ended pods of earlier tests meanwhile.
-  const nothingLeft = async () => ((await tooMany()).length === 0 ? true : undefined);
-  const options = {timeoutMs: 2 * READY_MS, intervalMs: 1_000};
-  await eventually(nothingLeft, options).catch(() => undefined);
-  t.deepEqual(await tooMany(), []);
-});
-
-/** A kubelet collects images every five minutes, and at its start it knows none long enough. */
-const COLLECTION_MS = 7 * 60_000;
-
-test('images that nothing uses are collected by the kubelet, those in use stay', async t => {
-  const left = await eventually(
-    async () => {
-      const images = await onHost(COLLECTED_HOST, 'slipway-cri images');
-      return images.includes('kube-apiserver') ? undefined : images;
-    },
-    {timeoutMs: COLLECTION_MS, intervalMs: 1_000},
-  );
-  t.true(left.includes('kube-proxy'));
-  await must([CLUSTER, '--yes']); // the kubelets' own configuration again
-});
-
-/** Ten on each of two hosts, each as soon as the daemon serves again. */
-const KILLS = `
-for n in $(seq ${CHAOS_KILLS / WORKERS.length}); do
-  until slipway-cri info > /dev/null 2>&1; do sleep 0.2; done
-  sleep 0.$n
-  kill -9 "$(systemctl show slipway-cri --property MainPID --value)"
-done
-until slipway-cri info > /dev/null 2>&1; do sleep 0.2; done`;
-
-/** What pods leave on a host when something goes wrong, as numbers. */
-async function network(host: string): Promise<Readonly<Record<string, number>>> {
-  const text = await onHost(
-    host,
-    `echo sandboxes $(slipway-cri pods -o json | grep -c SANDBOX_READY)
-     echo monitors $(ps -eo comm= | grep -c '^conmon$')
-     echo mounts $(grep -c slipway /proc/self/mountinfo)
-     echo veths $(ip -o link show type veth | wc -l)
-     echo addresses $(ls /var/lib/cni/networks/cbr0 2>/dev/null | grep -c '^[0-9]')
-     echo cgroups $(find /sys/fs/cgroup/memory -type d -name '*slipway*' | grep -v 'slipway-cri.service' | wc -l)`,
-  );
-  return Object.fromEntries(
-    text.split('\n').map(line => {
-      const [name = '', count] = line.trim().split(' ');
-      return [name, Number(count)];
-    }),
-  );
-}
-
-async function readyReplicas(kube: Kubectl): Promise<number> {
-  const path = 'jsonpath={.status.readyReplicas}';
-  const names = ['deployment/crowd', '--namespace', 'runtime'];
-  return Number(await kube.run(['get', ...names, '--output', path]));
-}
-
-async function podStatus(kube: Kubectl, name: string): Promise<PodStatus> {
-  return await kube.get<PodStatus>(['pod', '--namespace', 'runtime', name]);
-}
-
-async function ready(name: string): Promise<void> {
-  const kube = await kubectl;
-  const wait = ['wait', '--for=condition=Ready', `pod/${name}`, '--namespace', 'runtime'];
-  await kube.run([...wait, `--timeout=${READY_MS}ms`]);
-}
 
 async function endOf(name: string): Promise<Ended> {
   const kube = await kubectl;

@@ -1,6 +1,7 @@
 import {signerIssuer} from './signing-requests/signing-request-object.ts';
 import type {SecretFacts} from './certificates/secret-facts.ts';
 import type {ViewChange} from '../kube/view.ts';
+import type {AddOptions} from '../kube/work-queue.ts';
 import {controllerOf, type SecretMetadata, type ViewListeners, type Views} from './views.ts';
 
 /** Adds keys of views to the queues of their kinds. */
@@ -12,7 +13,7 @@ export interface Queues {
   readonly signingRequests: Enqueue;
 }
 
-type Enqueue = (key: string) => void;
+type Enqueue = (key: string, options?: AddOptions) => void;
 
 /**
  * Which objects are looked at again after a change of another: one table of everything that one
@@ -34,7 +35,8 @@ export function triggers(views: () => Views, queues: Queues): ViewListeners {
       const {metadata} = (after ?? before)?.object ?? {};
       const owner = controllerOf(metadata?.['ownerReferences']);
       if (owner?.kind === 'Certificate') {
-        queues.certificates(`${metadata?.namespace ?? ''}/${owner.name}`);
+        // Its issuance is under way: it is finished before others are begun.
+        queues.certificates(`${metadata?.namespace ?? ''}/${owner.name}`, {ahead: true});
       }
     },
     issuers: change => {

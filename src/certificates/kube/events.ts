@@ -1,4 +1,5 @@
 import {createHash, randomBytes} from 'node:crypto';
+import {setTimeout as pause} from 'node:timers/promises';
 import {isCoded, messageOf} from '#shared/errors';
 import {ApiRefusedError} from '#shared/kube/errors';
 import type {KubernetesObject, ObjectMetadata} from '#shared/kube/object';
@@ -6,6 +7,7 @@ import type {Log} from '#shared/log';
 import type {ApiClient} from './client.ts';
 import type {Clock} from './clock.ts';
 import type {ResourceType} from './resource.ts';
+import {createTokenBucket, type TokenBucket, type TokenBucketOptions} from './token-bucket.ts';
 
 /** What an event says: one word, and one sentence for people. */
 export interface EventText {
@@ -29,6 +31,8 @@ export interface EventRecorderOptions {
   readonly component: string;
   readonly clock: Clock;
   readonly log: Log;
+  /** How many events may go out at once, and for long. */
+  readonly pace?: TokenBucketOptions;
 }
 
 /** Tells people what happened to an object (core/v1 Event), behind the back of those who work. */
@@ -43,8 +47,13 @@ export interface EventRecorder extends AsyncDisposable {
 const AGGREGATE_MS = 10 * 60_000;
 /** Different events that are remembered, for counting. */
 const REMEMBERED_MAX = 4_096;
-/** Events of 1,000 certificates wait behind a slow API; further ones are lost. */
+/** Of each type; events of 700 certificates. Further ones are lost. */
 const WAITING_MAX = 5_000;
+/**
+ * Events of 70 certificates go out at once. When thousands are issued, theirs would take the API
+ * as many requests as the issuances themselves: they come later, and warnings before the others.
+ */
+const PACE = {burst: 500, perSecond: 25} as const;
 /** New events about one object within the time of aggregation; client-go's burst. */
 const PER_OBJECT_MAX = 25;
 /** At the same time, so that events leave most connections to the work itself. */
@@ -97,20 +106,25 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
 
 class Recorder {
   readonly #options: EventRecorderOptions;
-  readonly #waiting: Waiting[] = [];
+  /** By type; warnings go out first. */
+  readonly #waiting: Readonly<Record<EventText['type'], Waiting[]>> = {Warning: [], Normal: []};
+  readonly #bucket: TokenBucket;
   readonly #told = new Map<string, Told>();
   readonly #perObject = new Map<string, {count: number; sinceMs: number}>();
   readonly #sending = new Set<Promise<void>>();
+  readonly #closing = new AbortController();
   readonly #ending = new AbortController();
   #dropped = 0;
 
   constructor(options: EventRecorderOptions) {
     this.#options = options;
+    this.#bucket = createTokenBucket(options.pace ?? PACE);
   }
 
   record(subject: EventSubject, event: EventText): void {
     const {component, clock, log} = this.#options;
-    if (this.#waiting.length >= WAITING_MAX) {
+    const waiting = this.#waiting[event.type];
+    if (waiting.length >= WAITING_MAX) {
       this.#dropped += 1;
       if (this.#dropped === 1) log.warn('events are dropped, too many wait', {most: WAITING_MAX});
       return;
@@ -129,15 +143,17 @@ class Recorder {
       },
     };
     const message = shorten(event.message);
-    this.#waiting.push({subject: kept, event: {component, ...event, message}, at: clock.now()});
+    waiting.push({subject: kept, event: {component, ...event, message}, at: clock.now()});
     if (this.#sending.size < SENDERS) this.#startSender();
   }
 
   /** Sends what waits for a few seconds, and drops the rest. */
   async close(): Promise<void> {
+    this.#closing.abort(new Error('the recorder closes'));
     const limit = setTimeout(() => {
       this.#ending.abort(new Error('the time for the last events is over'));
-      this.#waiting.length = 0;
+      this.#waiting.Warning.length = 0;
+      this.#waiting.Normal.length = 0;
     }, CLOSE_TIMEOUT_MS);
     await this.flush();
     clearTimeout(limit);
@@ -156,7 +172,8 @@ class Recorder {
 
   async #sendAll(): Promise<void> {
     await Promise.resolve(); // recorded is not yet sent
-    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
+    for (let next = this.#next(); next !== undefined; next = this.#next()) {
+      await this.#turn();
       try {
         await this.#send(next);
       } catch (error) {
@@ -170,6 +187,17 @@ class Recorder {
       this.#options.log.warn('events were dropped', {count: this.#dropped});
       this.#dropped = 0;
     }
+  }
+
+  #next(): Waiting | undefined {
+    return this.#waiting.Warning.shift() ?? this.#waiting.Normal.shift();
+  }
+
+  /** Resolves when one more may be sent; at once when the recorder closes. */
+  async #turn(): Promise<void> {
+    const waitMs = this.#bucket.take();
+    if (waitMs <= 0) return;
+    await pause(waitMs, undefined, {signal: this.#closing.signal}).catch(() => undefined);
   }
 
   async #send(waiting: Waiting): Promise<void> {

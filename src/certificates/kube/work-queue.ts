@@ -43,13 +43,18 @@ export interface WorkQueueOptions {
   readonly random?: () => number;
 }
 
+export interface AddOptions {
+  /** Before all keys that were added without it: what was begun is finished first. */
+  readonly ahead?: boolean;
+}
+
 /** Keys to be worked on: each once, however often it is added, and in order of arrival. */
 export interface WorkQueue extends AsyncDisposable {
   /**
    * As soon as a worker is free; again, when the key is being worked on. A key that failed is not
    * taken up sooner than the first back-off after its failure, whatever its events.
    */
-  add(key: string): void;
+  add(key: string, options?: AddOptions): void;
   /** At an instant, which replaces the one that the key had. An `add` before then stands. */
   addAt(key: string, when: Date): void;
   /** Keys that wait for a worker. */
@@ -65,6 +70,8 @@ const CONFLICT_FIRST_MS = 50;
 const DRAIN_MS = 5_000;
 /** After so long without a pause, timers and sockets get their turn. */
 const SLICE_MS = 10;
+/** So many keys ahead of the others in a row: one that is added again and again stops nobody. */
+const AHEAD_MAX = 8;
 /** Keys with the same back-off do not all come back in the same instant. */
 const JITTER = 0.2;
 /** Failures that are logged in a while; the others are counted. */
@@ -80,9 +87,9 @@ export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
 
 class KeyedQueue implements WorkQueue {
   readonly #options: WorkQueueOptions;
-  /** In order of arrival, with its instant. */
-  readonly #ready = new Map<string, number>();
-  readonly #running = new Map<string, {again: boolean}>();
+  /** In order of arrival, with its instant; a key is in one of the two. */
+  readonly #ready = {ahead: new Map<string, number>(), rest: new Map<string, number>()};
+  readonly #running = new Map<string, {again?: AddOptions}>();
   readonly #later = createTimetable();
   readonly #failures = new Map<string, {readonly count: number; readonly notBeforeMs: number}>();
   readonly #ending = new AbortController();
@@ -92,6 +99,7 @@ class KeyedQueue implements WorkQueue {
   #pumpScheduled = false;
   #logged = {sinceMs: -Infinity, count: 0};
   #sliceStartedAt = 0;
+  #aheadInARow = 0;
 
   constructor(options: WorkQueueOptions) {
     this.#options = options;
@@ -99,10 +107,10 @@ class KeyedQueue implements WorkQueue {
     else options.signal?.addEventListener('abort', this.#onAbort, {once: true});
   }
 
-  add(key: string): void {
+  add(key: string, options: AddOptions = {}): void {
     if (this.#stopped) return;
     const notBeforeMs = this.#failures.get(key)?.notBeforeMs ?? 0;
-    if (notBeforeMs <= this.#nowMs() || this.#running.has(key)) this.#makeReady(key);
+    if (notBeforeMs <= this.#nowMs() || this.#running.has(key)) this.#makeReady(key, options);
     else this.#schedule(key, Math.min(this.#later.get(key) ?? Infinity, notBeforeMs));
   }
 
@@ -117,7 +125,7 @@ class KeyedQueue implements WorkQueue {
   }
 
   get depth(): number {
-    return this.#ready.size;
+    return this.#ready.ahead.size + this.#ready.rest.size;
   }
 
   get running(): number {
@@ -149,7 +157,8 @@ class KeyedQueue implements WorkQueue {
 
   #stop(): void {
     this.#stopped = true;
-    this.#ready.clear();
+    this.#ready.ahead.clear();
+    this.#ready.rest.clear();
     this.#armTimer();
   }
 
@@ -157,11 +166,31 @@ class KeyedQueue implements WorkQueue {
     return this.#options.clock.now().getTime();
   }
 
-  #makeReady(key: string): void {
+  #makeReady(key: string, {ahead = false}: AddOptions = {}): void {
     const current = this.#running.get(key);
-    if (current !== undefined) current.again = true;
-    else if (!this.#ready.has(key)) this.#ready.set(key, performance.now());
+    if (current === undefined) this.#line(key, ahead);
+    else current.again = {ahead: ahead || current.again?.ahead === true};
     this.#schedulePump();
+  }
+
+  #line(key: string, isAhead: boolean): void {
+    const {ahead, rest} = this.#ready;
+    if (ahead.has(key) || (!isAhead && rest.has(key))) return;
+    const arrivedAt = rest.get(key) ?? performance.now();
+    rest.delete(key);
+    (isAhead ? ahead : rest).set(key, arrivedAt);
+  }
+
+  /** Takes the next key out, with the instant of its arrival. */
+  #next(): readonly [string, number] | undefined {
+    const {ahead, rest} = this.#ready;
+    const isTurnOfRest = ahead.size === 0 || (this.#aheadInARow >= AHEAD_MAX && rest.size > 0);
+    const line = isTurnOfRest ? rest : ahead;
+    const {value} = line.entries().next();
+    if (value === undefined) return undefined;
+    this.#aheadInARow = isTurnOfRest ? 0 : this.#aheadInARow + 1;
+    line.delete(value[0]);
+    return value;
   }
 
   #schedule(key: string, atMs: number): void {
@@ -197,20 +226,19 @@ class KeyedQueue implements WorkQueue {
 
   #pump(): void {
     while (!this.#stopped && this.#running.size < this.#options.workers) {
-      const next = this.#ready.entries().next();
-      if (next.done === true) return;
-      if (performance.now() - this.#sliceStartedAt > SLICE_MS) {
+      if (this.depth > 0 && performance.now() - this.#sliceStartedAt > SLICE_MS) {
         this.#schedulePump();
         return;
       }
-      const [key, arrivedAt] = next.value;
-      this.#ready.delete(key);
+      const next = this.#next();
+      if (next === undefined) return;
+      const [key, arrivedAt] = next;
       void this.#run(key, performance.now() - arrivedAt);
     }
   }
 
   async #run(key: string, waitedMs: number): Promise<void> {
-    const current = {again: false};
+    const current: {again?: AddOptions} = {};
     this.#running.set(key, current);
     this.#later.delete(key); // what it was to be called again for is looked at now
     const startedAt = performance.now();
@@ -221,7 +249,7 @@ class KeyedQueue implements WorkQueue {
       if (this.#running.size === 0) this.#onIdle?.();
       return;
     }
-    if (current.again) this.add(key);
+    if (current.again !== undefined) this.add(key, current.again);
     this.#pump();
   }
 

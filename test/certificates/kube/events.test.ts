@@ -1,5 +1,11 @@
 import test from 'ava';
-import {createEventRecorder, type EventRecorder, type EventText} from '#certificates/kube/events';
+import {
+  createEventRecorder,
+  type EventRecorder,
+  type EventRecorderOptions,
+  type EventText,
+} from '#certificates/kube/events';
+import {createTokenBucket} from '#certificates/kube/token-bucket';
 import {createLog} from '#shared/log';
 import {MovableClock} from '#test/certificates/movable-clock';
 import {createScriptedApi, refusal} from '#test/certificates/scripted-api';
@@ -14,13 +20,15 @@ interface Bench {
 
 function aRecorder(
   respond: (request: ScriptedRequest) => Answer | Promise<Answer> = accept,
+  options: Partial<EventRecorderOptions> = {},
 ): Bench {
   const clock = new MovableClock({start: new Date('2026-01-01T00:00:00.500Z'), frozen: true});
   const api = createScriptedApi(respond);
   const lines: string[] = [];
   const log = createLog({level: 'debug', write: line => lines.push(line)});
   const {client} = api;
-  const recorder = createEventRecorder({client, component: 'cert-manager-test', clock, log});
+  const component = 'cert-manager-test';
+  const recorder = createEventRecorder({client, component, clock, log, ...options});
   return {recorder, clock, api, lines};
 }
 
@@ -140,11 +148,44 @@ test('one object has no more than 25 new events in ten minutes', async t => {
 });
 
 test('more events than fit are dropped and counted, and nothing is thrown', async t => {
-  const {recorder, api, lines} = aRecorder();
+  const {recorder, api, lines} = aRecorder(accept, {pace: {burst: 10_000, perSecond: 1}});
   for (let index = 0; index < 5_010; index += 1) recorder.record(subject(`c${index}`), issuing);
   await recorder.flush();
   t.is(api.requests.length, 5_000);
   t.true(lines.some(line => line.includes('events were dropped') && line.includes('count=10')));
+});
+
+test('events beyond the pace come later, warnings before the others', async t => {
+  const {recorder, api} = aRecorder(accept, {pace: {burst: 2, perSecond: 100}});
+  for (let index = 0; index < 20; index += 1) recorder.record(subject(`c${index}`), issuing);
+  recorder.record(subject('late'), {...issuing, type: 'Warning'});
+  await recorder.flush();
+  t.is(api.requests.length, 21);
+  const warned = api.requests.findIndex(({body}) => (body as {type: string}).type === 'Warning');
+  t.true(warned <= 4, 'those that waited at a sender were before it');
+});
+
+test('a recorder that closes does not keep to its pace', async t => {
+  const {recorder, api} = aRecorder(accept, {pace: {burst: 1, perSecond: 0.001}});
+  for (let index = 0; index < 20; index += 1) recorder.record(subject(`c${index}`), issuing);
+  await recorder[Symbol.asyncDispose]();
+  t.is(api.requests.length, 20);
+});
+
+test('a token bucket gives its burst at once, then one after the other, and fills up again', t => {
+  let nowMs = 0;
+  const bucket = createTokenBucket({burst: 3, perSecond: 10, nowMs: () => nowMs});
+  t.deepEqual(
+    [1, 2, 3, 4, 5].map(() => bucket.take()),
+    [0, 0, 0, 100, 200],
+  );
+  nowMs = 100;
+  t.is(bucket.take(), 200);
+  nowMs = 60_000;
+  t.deepEqual(
+    [1, 2, 3, 4].map(() => bucket.take()),
+    [0, 0, 0, 100],
+  );
 });
 
 test('an event that cannot be sent stops no other', async t => {

@@ -1,5 +1,4 @@
 import test from 'ava';
-import {createTimetable} from '#certificates/kube/timetable';
 import {createWorkQueue, type Outcome, type WorkQueue} from '#certificates/kube/work-queue';
 import type {WorkQueueOptions, WorkResult} from '#certificates/kube/work-queue';
 import {systemClock} from '#certificates/kube/clock';
@@ -117,6 +116,35 @@ test('a key that is added again and again lets the others have their turn', asyn
   for (const key of ['busy', 'a', 'b']) queue.add(key);
   await settle();
   t.deepEqual(began.slice(0, 4), ['busy', 'a', 'b', 'busy']);
+});
+
+test('what is added ahead comes first, also when it waited with the others or is being worked on', async t => {
+  const held = gate();
+  const {queue, began} = aQueue(key => (key === 'a' ? held.passed : undefined));
+  queue.add('a');
+  await settle();
+  for (const key of ['b', 'c', 'd']) queue.add(key);
+  queue.add('d', {ahead: true});
+  queue.add('d'); // does not put it back
+  queue.add('a', {ahead: true});
+  queue.add('a');
+  t.is(queue.depth, 3);
+  held.open();
+  await settle();
+  t.deepEqual(began, ['a', 'd', 'a', 'b', 'c']);
+  t.is(queue.depth, 0);
+});
+
+test('keys that are added ahead again and again do not keep the others from their turn', async t => {
+  const bench = aQueue(key => {
+    if (key.startsWith('busy') && bench.began.length < 100) bench.queue.add(key, {ahead: true});
+  });
+  bench.queue.add('busy-1', {ahead: true});
+  bench.queue.add('busy-2', {ahead: true});
+  bench.queue.add('calm');
+  for (let turn = 0; turn < 100 && bench.queue.depth > 0; turn += 1) await settle();
+  const place = bench.began.indexOf('calm');
+  t.true(place > 2 && place < 20, String(place));
 });
 
 test('addAt() replaces the instant that a key had; add() does not wait for it', async t => {
@@ -349,38 +377,4 @@ test('a queue on the machine’s own clock works', async t => {
     intervalMs: 2,
   });
   t.deepEqual(began, ['a']);
-});
-
-test('a timetable gives what is due in order, whatever was replaced and taken back', t => {
-  const timetable = createTimetable();
-  const expected = new Map<string, number>();
-  let seed = 7;
-  const random = (most: number): number => {
-    seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648;
-    return Math.floor(seed / 4_096) % most;
-  };
-  for (let step = 0; step < 5_000; step += 1) {
-    const key = `key-${random(200)}`;
-    if (random(4) === 0) {
-      timetable.delete(key);
-      expected.delete(key);
-    } else {
-      const at = random(1_000);
-      timetable.set(key, at);
-      expected.set(key, at);
-    }
-    if (step % 500 === 499) {
-      const due = timetable.takeDue(300);
-      const instants = due.map(each => expected.get(each) ?? NaN);
-      t.deepEqual(
-        instants,
-        [...instants].sort((a, b) => a - b),
-      );
-      const all = [...expected].filter(([, at]) => at <= 300).map(([each]) => each);
-      t.deepEqual([...due].sort(), all.sort());
-      for (const each of due) expected.delete(each);
-    }
-    t.is(timetable.size, expected.size);
-  }
-  t.is(timetable.earliest(), Math.min(...expected.values()));
 });
