@@ -67,6 +67,8 @@ export function openHttpPool(options: HttpTransportOptions): HttpPool {
           ...(body === undefined ? {} : {'content-type': body.contentType}),
         },
         body: body?.text ?? null,
+        // A DELETE has a body here (its preconditions); undici would close the connection after it.
+        reset: false,
       });
       return {
         status: answer.statusCode,

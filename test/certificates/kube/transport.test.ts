@@ -107,6 +107,9 @@ test('requests say who we are, and one after the other use the same connections'
     ['Bearer first', 'Bearer second', 'Bearer second'],
   );
   for (let index = 0; index < 10; index += 1) await client.get(certificates, name, {signal});
+  for (let index = 0; index < 10; index += 1) {
+    await client.delete(certificates, name, {signal, uid: 'u'});
+  }
   t.true(bench.connections() <= 2, 'one may still be busy with the end of its answer');
   const [get, , create] = bench.requests;
   t.is(get?.httpVersion, '1.1');
