@@ -10,6 +10,7 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   node: '/opt/slipway/bin/node',
   conmon: '/opt/slipway/bin/conmon',
   catatonit: '/opt/slipway/bin/catatonit',
+  'slipway-exec': '/opt/slipway/bin/slipway-exec',
   crun: '/opt/slipway/bin/crun',
 };
 
@@ -69,7 +70,8 @@ export const slipwayCriRole: Role = {
   appliesTo: isForSlipway,
   resources(input) {
     const files = [configuration(input), ...registries(input), unitFile(input)];
-    const loaded = [PROGRAMS['node'] ?? '', ...Object.values(BUNDLE)];
+    const read = ['node', 'slipway-exec'].map(name => PROGRAMS[name] ?? ''); // when it starts
+    const loaded = [...read, ...Object.values(BUNDLE)];
     return [
       {kind: 'directory', path: '/etc/cni/net.d', mode: 0o755},
       ...files,

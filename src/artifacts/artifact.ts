@@ -18,6 +18,7 @@ export type ArtifactName =
   | 'runc'
   | 'conmon'
   | 'catatonit'
+  | 'slipway-exec'
   | 'crun'
   | 'node'
   | 'slipway-cri'

@@ -3,7 +3,8 @@ import {join} from 'node:path';
 import type {Arch, Artifact, ArtifactName} from './artifact.ts';
 import {BuildQueue} from './build-queue.ts';
 import {ArtifactCache, type Blob, type CacheRecord, defaultCacheDirectory} from './cache.ts';
-import {type Component, type FileName, catalogue, componentOf, filesOf} from './catalogue.ts';
+import {catalogue, componentOf, isOfCheckout, filesOf} from './catalogue.ts';
+import type {Component, FileName} from './recipe.ts';
 import {withFileLock} from './component-lock.ts';
 import {LockFile} from './lock-file.ts';
 import {type OnProgress, reportWork} from './progress.ts';
@@ -96,7 +97,7 @@ export class ArtifactStore {
   async file(name: FileName): Promise<Blob> {
     const component = componentOf(name);
     const {version} = component;
-    if (component.recipe.kind === 'own') {
+    if (isOfCheckout(component)) {
       const blob = fileOf(await this.#component(component), name);
       await this.lock.recordArtifact({name, arch: this.arch, version, sha256: blob.sha256});
       return blob;

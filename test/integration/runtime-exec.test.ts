@@ -3,10 +3,10 @@ import {join} from 'node:path';
 import {EXEC_OUTPUT_BYTES_MAX, execSync} from '#runtime/exec/exec-sync';
 import {execStream} from '#runtime/exec/exec-stream';
 import {openOciRuntime} from '#runtime/oci/oci-runtime';
-import {shell, type TestContainer, type Workbench} from '#test/container';
+import {shell, type TestContainer} from '#test/container';
 import {testClient} from '#test/stream-io';
 import {eventually} from '#test/eventually';
-import {underRuntimes} from '#test/under-runtimes';
+import {type ExecBench, underRuntimes} from '#test/under-runtimes';
 import test from 'ava';
 
 const {signal} = new AbortController();
@@ -18,21 +18,22 @@ interface Job {
 }
 
 /** Runs a shell script; the outputs as text. */
-async function run(bench: Workbench, container: TestContainer, script: string, job: Job = {}) {
+async function run(bench: ExecBench, container: TestContainer, script: string, job: Job = {}) {
   const command = ['/bin/sh', '-c', script];
   const options = {timeoutSeconds: 0, signal, ...job};
-  const result = await execSync({runtime: bench.runtime, container, command, ...options});
+  const {runtime, direct} = bench;
+  const result = await execSync({runtime, direct, container, command, ...options});
   const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString('utf8');
   return {stdout: text(result.stdout), stderr: text(result.stderr), exitCode: result.exitCode};
 }
 
 /** The commands that run in a container, each line one. */
-async function commandsIn(bench: Workbench, container: TestContainer): Promise<string> {
+async function commandsIn(bench: ExecBench, container: TestContainer): Promise<string> {
   const list = 'for p in /proc/[0-9]*; do tr "\\0" " " <$p/cmdline; echo; done 2>/dev/null';
   return (await run(bench, container, list)).stdout;
 }
 
-async function hasNoRemains(bench: Workbench, container: TestContainer): Promise<boolean> {
+async function hasNoRemains(bench: ExecBench, container: TestContainer): Promise<boolean> {
   const files = await readdir(container.bundle);
   const commands = await commandsIn(bench, container);
   return !files.some(file => file.startsWith('exec-')) && !/sleep [67]/.test(commands);
@@ -40,7 +41,7 @@ async function hasNoRemains(bench: Workbench, container: TestContainer): Promise
 
 const IDLE = shell('while :; do sleep 1; done');
 
-runtimes.each('a command’s outputs and exit code come back', async (t, bench) => {
+runtimes.eachExec('a command’s outputs and exit code come back', async (t, bench) => {
   const container = await bench.start(IDLE);
   const result = await run(
     bench,
@@ -56,16 +57,17 @@ runtimes.each('a command’s outputs and exit code come back', async (t, bench) 
   t.true(await hasNoRemains(bench, container));
 });
 
-runtimes.each('any exit code may be the command’s own', async (t, bench) => {
+runtimes.eachExec('any exit code may be the command’s own', async (t, bench) => {
   const container = await bench.start(IDLE);
   for (const exitCode of [1, 126, 127, 255]) {
     t.is((await run(bench, container, `exit ${exitCode}`)).exitCode, exitCode);
   }
 });
 
-runtimes.each('a command that does not exist is the runtime’s error', async (t, bench) => {
+runtimes.eachExec('a command that does not exist is the runtime’s error', async (t, bench) => {
   const container = await bench.start(IDLE);
-  const job = {runtime: bench.runtime, container, timeoutSeconds: 0, signal};
+  const {runtime, direct} = bench;
+  const job = {runtime, direct, container, timeoutSeconds: 0, signal};
   const error = await t.throwsAsync(execSync({...job, command: ['no-such']}), {
     code: 'ERR_OCI_RUNTIME_FAILED',
   });
@@ -74,19 +76,24 @@ runtimes.each('a command that does not exist is the runtime’s error', async (t
   t.true(await hasNoRemains(bench, container));
 });
 
-runtimes.each('exec in a container that has ended, or never was, is refused', async (t, bench) => {
-  const container = await bench.start(shell('true'));
-  await container.exited;
-  await t.throwsAsync(run(bench, container, 'true'), {code: 'ERR_OCI_RUNTIME_FAILED'});
-  const gone = {...container, id: 'gone', bundle: join(bench.path, 'gone')};
-  await t.throwsAsync(run(bench, gone, 'true'), {code: 'ERR_CONTAINER_STATE'});
-  const runtime = openOciRuntime({...bench.runtime, path: '/no/such/runtime'});
-  const job = {container, command: ['true'], timeoutSeconds: 0, signal};
-  const error = await t.throwsAsync(execSync({...job, runtime}), {code: 'ERR_OCI_RUNTIME_FAILED'});
-  t.regex(error.message, /\/no\/such\/runtime/);
-});
+runtimes.eachExec(
+  'exec in a container that has ended, or never was, is refused',
+  async (t, bench) => {
+    const container = await bench.start(shell('true'));
+    await container.exited;
+    await t.throwsAsync(run(bench, container, 'true'), {code: 'ERR_OCI_RUNTIME_FAILED'});
+    const gone = {...container, id: 'gone', bundle: join(bench.path, 'gone')};
+    await t.throwsAsync(run(bench, gone, 'true'), {code: 'ERR_CONTAINER_STATE'});
+    const runtime = openOciRuntime({...bench.runtime, path: '/no/such/runtime'});
+    const job = {container, command: ['true'], timeoutSeconds: 0, signal};
+    const error = await t.throwsAsync(execSync({...job, runtime}), {
+      code: 'ERR_OCI_RUNTIME_FAILED',
+    });
+    t.regex(error.message, /\/no\/such\/runtime/);
+  },
+);
 
-runtimes.each('the time limit kills a command with all that it started', async (t, bench) => {
+runtimes.eachExec('the time limit kills a command with all that it started', async (t, bench) => {
   const container = await bench.start(IDLE);
   const script = 'trap "" TERM HUP; (sleep 600 & sleep 601) & (sleep 602 &); sleep 603';
   await t.throwsAsync(run(bench, container, script, {timeoutSeconds: 0.4}), {
@@ -96,7 +103,7 @@ runtimes.each('the time limit kills a command with all that it started', async (
   t.notRegex(await commandsIn(bench, container), /trap/);
 });
 
-runtimes.each('a caller that gives up takes its command along', async (t, bench) => {
+runtimes.eachExec('a caller that gives up takes its command along', async (t, bench) => {
   const container = await bench.start(IDLE);
   const caller = new AbortController();
   const running = run(bench, container, 'sleep 700', {signal: caller.signal});
@@ -108,7 +115,7 @@ runtimes.each('a caller that gives up takes its command along', async (t, bench)
   t.true(await hasNoRemains(bench, container));
 });
 
-runtimes.each('output without end is kept up to the limit', async (t, bench) => {
+runtimes.eachExec('output without end is kept up to the limit', async (t, bench) => {
   const container = await bench.start(IDLE);
   const script = 'head -c 20000000 /dev/zero; echo done >&2';
   const {stdout, stderr, exitCode} = await run(bench, container, script);
@@ -116,7 +123,7 @@ runtimes.each('output without end is kept up to the limit', async (t, bench) => 
   t.deepEqual({stderr, exitCode}, {stderr: 'done\n', exitCode: 0});
 });
 
-runtimes.each('a hundred execs leave no file and no descriptor', async (t, bench) => {
+runtimes.eachExec('a hundred execs leave no file and no descriptor', async (t, bench) => {
   const container = await bench.start(IDLE);
   const exec = async () => (await run(bench, container, 'exit 0')).exitCode;
   await exec();
@@ -128,7 +135,7 @@ runtimes.each('a hundred execs leave no file and no descriptor', async (t, bench
   t.true(await hasNoRemains(bench, container));
 });
 
-runtimes.each('a limit beyond 2^53 reaches the runtime exactly', async (t, bench) => {
+runtimes.eachExec('a limit beyond 2^53 reaches the runtime exactly', async (t, bench) => {
   const container = await bench.start(IDLE);
   const path = join(container.bundle, 'config.json');
   const config = await readFile(path, 'utf8');

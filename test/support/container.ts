@@ -10,7 +10,7 @@ import {type ContainerExit} from '#runtime/conmon/exit-file';
 import {type ExitWatcher, watchExits} from '#runtime/conmon/exits';
 import {createContainer, type CreatedContainer} from '#runtime/conmon/launch';
 import {openOciRuntime, type OciRuntime} from '#runtime/oci/oci-runtime';
-import {isAlive, killProcess} from '#runtime/sys/processes';
+import {isAlive, killProcess, type ProcessIdentity} from '#runtime/sys/processes';
 import {temporaryFolder} from '#test/temporary-folder';
 
 const {signal} = new AbortController();
@@ -23,6 +23,10 @@ export interface ContainerRequest {
   readonly leaveStdinOpen?: boolean;
   readonly logSizeMax?: number;
   readonly memoryLimitBytes?: number;
+  /** Fields of the OCI process object that take the place of the workbench's. */
+  readonly process?: Readonly<Record<string, unknown>>;
+  /** A profile, as in the OCI specification. */
+  readonly seccomp?: object;
   /** Programs that take the place of the workbench's. */
   readonly conmonPath?: string;
   readonly runtime?: OciRuntime;
@@ -38,6 +42,7 @@ export interface TestContainer extends CreatedContainer {
   readonly persistDirectory: string;
   readonly logPath: string;
   readonly cgroup: CgroupPaths;
+  readonly init: ProcessIdentity;
   /** The end as the watcher reported it. */
   readonly exited: Promise<ContainerExit>;
   readonly log: () => Promise<string>;
@@ -117,7 +122,8 @@ export async function workbench({
     });
     const log = async (): Promise<string> => await readFile(logPath, 'utf8');
     const {promise: exited} = exitOf(id);
-    return {...created, id, bundle, persistDirectory, logPath, cgroup, exited, log};
+    const init = {pid: created.pid, startTime: created.pidStartTime};
+    return {...created, id, bundle, persistDirectory, logPath, cgroup, init, exited, log};
   };
 
   return {
@@ -176,7 +182,7 @@ async function writeBundle(
   bundle: string,
   request: ContainerRequest & {readonly cgroupsPath: string},
 ): Promise<void> {
-  const {command, terminal = false, memoryLimitBytes, cgroupsPath} = request;
+  const {command, terminal = false, memoryLimitBytes, cgroupsPath, process, seccomp} = request;
   await rm(bundle, {recursive: true, force: true});
   await mkdir(join(bundle, 'persist'), {recursive: true});
   const folders = ['bin', 'lib', 'lib64', 'usr'];
@@ -204,6 +210,7 @@ async function writeBundle(
       env: ['PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'FROM_SPEC=yes'],
       cwd: '/tmp',
       capabilities,
+      ...process,
     },
     mounts: [
       {destination: '/proc', type: 'proc', source: 'proc', options: []},
@@ -214,6 +221,7 @@ async function writeBundle(
     ],
     linux: {
       cgroupsPath,
+      ...(seccomp === undefined ? {} : {seccomp}),
       namespaces: ['pid', 'ipc', 'uts', 'mount', 'network'].map(type => ({type})),
       resources: {
         ...(memoryLimitBytes === undefined ? {} : {memory: {limit: memoryLimitBytes}}),

@@ -1,7 +1,8 @@
 import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {ArtifactCache} from '#artifacts/cache';
-import {type Component, filesOf} from '#artifacts/catalogue';
+import {filesOf} from '#artifacts/catalogue';
+import type {Component} from '#artifacts/recipe';
 import {LockFile} from '#artifacts/lock-file';
 import type {ArtifactProgress} from '#artifacts/progress';
 import type {ArtifactSource} from '#artifacts/sources/source';

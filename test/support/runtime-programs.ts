@@ -8,6 +8,7 @@ export interface RuntimePrograms {
   readonly crun: string;
   readonly conmon: string;
   readonly catatonit: string;
+  readonly slipwayExec: string;
   /** Has the plugins under their own names: bridge, host-local, loopback, portmap. */
   readonly cniBinDirectory: string;
 }
@@ -39,6 +40,7 @@ export async function runtimePrograms(
     crun: await path('crun'),
     conmon: await path('conmon'),
     catatonit: await path('catatonit'),
+    slipwayExec: await path('slipway-exec'),
     cniBinDirectory,
   };
   await ensureLibraries([programs.conmon, programs.crun], signal);

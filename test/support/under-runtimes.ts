@@ -1,6 +1,8 @@
 import {readFile, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {cgroupLayout} from '#runtime/cgroup/layout';
+import {openDirectExec, type DirectExec} from '#runtime/exec/direct-exec';
+import {createLog} from '#shared/log';
 import {type Workbench, workbench} from '#test/container';
 import {type RuntimePrograms, runtimePrograms} from '#test/runtime-programs';
 import {temporaryFolder} from '#test/temporary-folder';
@@ -9,11 +11,16 @@ import type {ExecutionContext, TestFn} from 'ava';
 const {signal} = new AbortController();
 
 type Check = (t: ExecutionContext, bench: Workbench) => Promise<void>;
+/** With `direct`, commands are to be run by slipway-exec. */
+type ExecCheck = (t: ExecutionContext, bench: ExecBench) => Promise<void>;
+export type ExecBench = Workbench & {readonly direct?: DirectExec};
 
 /** Registers tests that need real OCI runtimes and conmon; their programs are got before all. */
 export function underRuntimes(test: TestFn): {
   /** The same promise under runc and under crun, each with a workbench of its own. */
   readonly each: (title: string, check: Check) => void;
+  /** The same promise of a command in a container by runc, by crun and by slipway-exec. */
+  readonly eachExec: (title: string, check: ExecCheck) => void;
   /** A promise that has nothing to do with the runtime. */
   readonly once: (title: string, check: Check) => void;
   readonly programs: () => RuntimePrograms;
@@ -43,11 +50,35 @@ export function underRuntimes(test: TestFn): {
     each: (title, check) => {
       for (const name of ['runc', 'crun'] as const) register(`${name}: ${title}`, name, check);
     },
+    eachExec: (title, check) => {
+      for (const name of ['runc', 'crun'] as const) register(`${name}: ${title}`, name, check);
+      register(`slipway-exec: ${title}`, 'runc', async (t, bench) => {
+        const direct = await openDirect(bench, programs());
+        try {
+          await check(t, {...bench, direct});
+        } finally {
+          direct.close();
+        }
+      });
+    },
     once: (title, check) => {
       register(title, 'runc', check);
     },
     programs,
   };
+}
+
+/** slipway-exec for containers of a workbench; what it does not take on fails the test. */
+export async function openDirect(
+  {path}: Workbench,
+  {slipwayExec}: RuntimePrograms,
+): Promise<DirectExec> {
+  const folder = join(path, 'seccomp');
+  const log = createLog({level: 'info', write: () => undefined});
+  const options = {path: slipwayExec, folder, isPlain: () => true, log, signal};
+  const direct = await openDirectExec(options);
+  if (direct === undefined) throw new Error('slipway-exec does not work on this machine');
+  return direct;
 }
 
 /**

@@ -3,7 +3,7 @@ import {type Digest, digestOfBytes} from '#shared/oci/digest';
 import {type ImageConfig, mediaTypes} from '#shared/oci/manifest';
 import type {Upload} from '#shared/oci/registry-client';
 import type {Arch} from '../artifact.ts';
-import {componentOf} from '../catalogue.ts';
+import {componentOf, isOfCheckout} from '../catalogue.ts';
 import type {ArtifactStore} from '../store.ts';
 import type {ImageSpecification} from './image-catalogue.ts';
 import {type Compression, type Layer, makeLayer} from './layer.ts';
@@ -79,7 +79,7 @@ export async function assembleImage(
 
 /** Whether a program of this checkout is in it: what the image should be, the checkout says. */
 function isOwn({programs}: ImageSpecification): boolean {
-  return Object.values(programs).some(name => componentOf(name).recipe.kind === 'own');
+  return Object.values(programs).some(name => isOfCheckout(componentOf(name)));
 }
 
 /** The layer with the image's own programs and the few files that every program may look for. */

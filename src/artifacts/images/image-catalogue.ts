@@ -1,12 +1,12 @@
 import {CodedError} from '#shared/errors';
 import {
-  type FileName,
   KUBERNETES_VERSION,
   PAUSE_VERSION,
   PROOF_VERSION,
   SLIPWAY_VERSION,
   componentOf,
 } from '../catalogue.ts';
+import type {FileName} from '../recipe.ts';
 import type {ArtifactsErrorCode} from '../errors.ts';
 
 /** What an image is made of, as data. */

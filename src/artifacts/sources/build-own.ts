@@ -4,7 +4,7 @@ import {sha256Hex} from '#shared/digest';
 import {CodedError} from '#shared/errors';
 import {lastLines} from '#shared/last-lines';
 import {run} from '#shared/local-process';
-import type {Component, FileName, OwnRecipe} from '../catalogue.ts';
+import type {Component, FileName, OwnRecipe} from '../recipe.ts';
 import type {ArtifactsErrorCode} from '../errors.ts';
 import type {SourceOptions} from './source.ts';
 

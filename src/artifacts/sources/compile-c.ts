@@ -2,7 +2,7 @@ import {join} from 'node:path';
 import {CodedError} from '#shared/errors';
 import {lastLines} from '#shared/last-lines';
 import {run} from '#shared/local-process';
-import type {CRecipe, Component, FileName} from '../catalogue.ts';
+import type {CRecipe, Component, FileName} from '../recipe.ts';
 import type {ArtifactsErrorCode} from '../errors.ts';
 import {ensureAptPackages} from '../prerequisites.ts';
 import type {SourceOptions} from './source.ts';

@@ -4,7 +4,7 @@ import {CodedError} from '#shared/errors';
 import {lastLines} from '#shared/last-lines';
 import {run} from '#shared/local-process';
 import type {Arch} from '../artifact.ts';
-import type {Component, FileName, GoRecipe} from '../catalogue.ts';
+import type {Component, FileName, GoRecipe} from '../recipe.ts';
 import type {ArtifactsErrorCode} from '../errors.ts';
 import {ensureAptPackages} from '../prerequisites.ts';
 import type {SourceOptions} from './source.ts';

@@ -1,7 +1,7 @@
 import {join} from 'node:path';
 import {CodedError} from '#shared/errors';
 import {run} from '#shared/local-process';
-import type {Component, DebianProgramsRecipe, FileName} from '../catalogue.ts';
+import type {Component, DebianProgramsRecipe, FileName} from '../recipe.ts';
 import type {ArtifactsErrorCode} from '../errors.ts';
 import {compareVersions} from '../prerequisites.ts';
 import {unpackDebian} from './extract-debian.ts';

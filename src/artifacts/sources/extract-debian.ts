@@ -5,7 +5,7 @@ import {pipeline} from 'node:stream/promises';
 import {CodedError} from '#shared/errors';
 import {lastLines} from '#shared/last-lines';
 import {hasCommand, run} from '#shared/local-process';
-import type {Component, DebianRecipe, FileName} from '../catalogue.ts';
+import type {Component, DebianRecipe, FileName} from '../recipe.ts';
 import type {ArtifactsErrorCode} from '../errors.ts';
 import {type TarEntry, tarStream} from '../images/tar.ts';
 import {ensureAptPackages} from '../prerequisites.ts';

@@ -2,7 +2,7 @@ import {copyFile, readFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {CodedError, isErrno} from '#shared/errors';
 import type {Arch} from '../artifact.ts';
-import type {Component, FileName, NpmRecipe} from '../catalogue.ts';
+import type {Component, FileName, NpmRecipe} from '../recipe.ts';
 import type {ArtifactsErrorCode} from '../errors.ts';
 
 const PACKAGES_FOLDER = join(import.meta.dirname, '../../../node_modules');

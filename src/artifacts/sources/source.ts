@@ -1,5 +1,5 @@
 import type {Arch} from '../artifact.ts';
-import type {Component, FileName} from '../catalogue.ts';
+import type {Component, FileName} from '../recipe.ts';
 import type {OnProgress} from '../progress.ts';
 
 /** Where artifacts come from; chosen once per cluster and recorded in its lock file. */

@@ -43,6 +43,7 @@ export function findPrograms(
     ...config,
     conmon,
     tini: tini ?? config.tini,
+    execProgram: find(config.execProgram, defaults.execProgram) ?? config.execProgram,
     runtimes: Object.fromEntries(runtimes),
   };
 }

@@ -74,6 +74,11 @@ export const runtimeSchema = z.strictObject({
     .describe(
       'The init of pods that share a PID namespace; at its default also looked up on PATH.',
     ),
+  execProgram: absolutePath
+    .default('/opt/slipway/bin/slipway-exec')
+    .describe(
+      'Runs commands (probes) in containers of runc; without it runc does, in more time. At its default also looked up on PATH.',
+    ),
   pidsLimit: z
     .int({error: 'expected a whole number'})
     .min(0, {error: 'expected at least 0'})

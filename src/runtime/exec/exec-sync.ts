@@ -3,6 +3,7 @@ import type {RuntimeErrorCode} from '../errors.ts';
 import type {OciRuntime} from '../oci/oci-runtime.ts';
 import {openPipe} from '../process/pipe.ts';
 import {collectOutput} from './output.ts';
+import type {DirectExec} from './direct-exec.ts';
 import {type ExecTarget, type RunningExec, startExec} from './runtime-exec.ts';
 
 /** Kept of each stream; the rest is read and dropped (the limit of containerd and CRI-O). */
@@ -12,6 +13,7 @@ const TIMER_MS_MAX = 2 ** 31 - 1; // what a timer takes: 24 days
 
 export interface ExecSyncOptions {
   readonly runtime: OciRuntime;
+  readonly direct?: DirectExec | undefined;
   readonly container: ExecTarget;
   readonly command: readonly string[];
   /** 0: no limit. */

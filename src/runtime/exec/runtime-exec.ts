@@ -5,12 +5,15 @@ import {join} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {CodedError, isErrno, messageOf} from '#shared/errors';
 import {waitFor} from '#shared/wait-for';
+import type {CgroupPaths} from '../cgroup/paths.ts';
 import type {RuntimeErrorCode} from '../errors.ts';
 import type {OciRuntime} from '../oci/oci-runtime.ts';
 import {runtimeEnvironment} from '../oci/runtime-environment.ts';
 import {hasRuntimeError, runtimeMessage} from '../oci/runtime-message.ts';
 import {type ChildProcess, spawnProcess} from '../process/spawn.ts';
+import type {ProcessIdentity} from '../sys/processes.ts';
 import {setTerminalSize, type TerminalSize} from '../sys/terminal.ts';
+import type {DirectExec} from './direct-exec.ts';
 import {execProcessSpec} from './process-spec.ts';
 import {hangUp, killExec} from './process-tree.ts';
 
@@ -19,6 +22,9 @@ export interface ExecTarget {
   readonly id: string;
   /** Folder with config.json, on tmpfs; files of the exec live there while it runs. */
   readonly bundle: string;
+  /** Its first process and its cgroup: what slipway-exec needs beside the bundle. */
+  readonly init?: ProcessIdentity | undefined;
+  readonly cgroup?: CgroupPaths;
 }
 
 export interface StartExecOptions {
@@ -30,6 +36,16 @@ export interface StartExecOptions {
   readonly size?: () => TerminalSize | undefined;
   /** Standard streams of the process → descriptors here, which are closed by `startExec`. */
   readonly fileDescriptors: Readonly<Record<number, number>>;
+  /** Further descriptors of the process, 3 and up without a gap; they stay the caller's. */
+  readonly preserved?: Readonly<Record<number, number>>;
+  /** Starts the command without the runtime, where that is the same. */
+  readonly direct?: DirectExec | undefined;
+}
+
+/** What runs the command, and the file that tells it how. */
+interface Invocation {
+  readonly command: readonly string[];
+  readonly file: string | Uint8Array;
 }
 
 export interface RunningExec {
@@ -47,6 +63,8 @@ export interface RunningExec {
   readonly hangUp: () => Promise<void>;
   /** Kills the process and what it has started; resolves when it is gone. */
   readonly kill: () => Promise<void>;
+  /** Its pid, as soon as the runtime has written it down; undefined when it has ended before. */
+  readonly pid: () => Promise<number | undefined>;
 }
 
 /** The runtime has this long to reap a killed process, or to begin one that can be killed. */
@@ -57,27 +75,23 @@ const BEGIN_TIMEOUT_MS = 10_000;
 const BEGIN_LOOK_MS = 10;
 
 /**
- * Runs a command in a running container with `<runtime> exec`, in the foreground: one process,
- * whose exit code is the command's, with the pipes or the terminal of the caller. Files are read
- * and written synchronously: on tmpfs that takes a tenth of a trip through the thread pool.
+ * Runs a command in a running container with `<runtime> exec` or with slipway-exec, in the
+ * foreground: one process, whose exit code is the command's, with the pipes or the terminal of the
+ * caller. Files are read and written synchronously: on tmpfs that takes a tenth of a trip through
+ * the thread pool.
  */
 export function startExec(options: StartExecOptions): RunningExec {
-  const {runtime, container, fileDescriptors} = options;
+  const {runtime, container, fileDescriptors, preserved = {}} = options;
   const files = execFiles(container.bundle);
   try {
     const config = readFileSync(join(container.bundle, 'config.json'), 'utf8');
-    writeFileSync(files.spec, execProcessSpec(config, {...options, size: options.size?.()}), {
-      mode: 0o600,
-    });
+    const {command, file} =
+      directInvocation(config, files, options) ?? runtimeInvocation(config, files, options);
+    writeFileSync(files.spec, file, {mode: 0o600});
     const child = spawnProcess({
-      command: [
-        runtime.path,
-        ...runtime.globalArguments,
-        `--log=${files.log}`,
-        ...['exec', '--process', files.spec, '--pid-file', files.pid, container.id],
-      ],
+      command,
       environment: runtimeEnvironment(),
-      fileDescriptors,
+      fileDescriptors: {...fileDescriptors, ...preserved},
       // Not a session: with autogroups the scheduler would let each exec wait behind all others.
       newProcessGroup: true,
     });
@@ -94,6 +108,7 @@ export function startExec(options: StartExecOptions): RunningExec {
       kill: async () => {
         await kill(child, files);
       },
+      pid: () => begunPid(child, files),
     };
   } catch (cause) {
     removeFiles(files);
@@ -102,6 +117,40 @@ export function startExec(options: StartExecOptions): RunningExec {
   } finally {
     for (const fd of new Set(Object.values(fileDescriptors))) closeSync(fd);
   }
+}
+
+function runtimeInvocation(
+  config: string,
+  files: ExecFiles,
+  {runtime, container, preserved = {}, size, ...options}: StartExecOptions,
+): Invocation {
+  const count = Object.keys(preserved).length;
+  return {
+    command: [
+      runtime.path,
+      ...runtime.globalArguments,
+      `--log=${files.log}`,
+      ...['exec', '--process', files.spec, '--pid-file', files.pid],
+      ...(count === 0 ? [] : ['--preserve-fds', String(count)]),
+      container.id,
+    ],
+    file: execProcessSpec(config, {...options, size: size?.()}),
+  };
+}
+
+function directInvocation(
+  config: string,
+  files: ExecFiles,
+  {direct, runtime, container, command, terminal}: StartExecOptions,
+): Invocation | undefined {
+  const {init, cgroup} = container;
+  if (terminal || init === undefined || cgroup === undefined) return undefined;
+  const found = direct?.prepare(config, {
+    runtime,
+    container: {...container, init, cgroup},
+    command,
+  });
+  return found && {command: [found.program, 'run', files.spec, files.log], file: found.plan};
 }
 
 interface ExecFiles {
@@ -138,14 +187,8 @@ async function exitOf(
  * one inside is set, which any process of the container has open.
  */
 async function resize(child: ChildProcess, files: ExecFiles, size: TerminalSize): Promise<void> {
-  const ended = new AbortController();
-  void child.exited.then(() => {
-    ended.abort();
-  });
-  const begun = async (): Promise<number | undefined> => await readPid(files.pid);
-  const wait = {signal: ended.signal, timeoutMs: BEGIN_TIMEOUT_MS, intervalMs: BEGIN_LOOK_MS};
-  const pid = await waitFor(begun, wait).catch(() => undefined);
-  if (pid === undefined || ended.signal.aborted) return;
+  const pid = await begunPid(child, files);
+  if (pid === undefined) return;
   let terminal: number | undefined;
   try {
     terminal = openSync(`/proc/${pid}/fd/0`, constants.O_RDWR | constants.O_NOCTTY);
@@ -170,6 +213,18 @@ async function kill(child: ChildProcess, files: ExecFiles): Promise<void> {
   }
   child.kill('SIGKILL'); // it neither reaps nor begins a process: a beginning one dies with it
   await gone;
+}
+
+/** The pid of the process once there is one; undefined when it has ended, or does not begin. */
+async function begunPid(child: ChildProcess, files: ExecFiles): Promise<number | undefined> {
+  const ended = new AbortController();
+  void child.exited.then(() => {
+    ended.abort();
+  });
+  const begun = async (): Promise<number | undefined> => await readPid(files.pid);
+  const wait = {signal: ended.signal, timeoutMs: BEGIN_TIMEOUT_MS, intervalMs: BEGIN_LOOK_MS};
+  const pid = await waitFor(begun, wait).catch(() => undefined);
+  return ended.signal.aborted ? undefined : pid;
 }
 
 async function readPid(path: string): Promise<number | undefined> {

@@ -3,6 +3,7 @@ import type {ExecSyncRequest} from '../cri/gen/cri-v1_pb.ts';
 import {execSync as runInContainer} from '../exec/exec-sync.ts';
 import type {Container} from '../store/container.ts';
 import type {Dependencies} from './dependencies.ts';
+import {containerCgroup} from './container-exit.ts';
 import {containerNotFound, containerState, invalidRequest} from './invalid.ts';
 
 /** CRI v1 ExecSync: of running containers; not queued, so that a probe never waits for a pod. */
@@ -13,10 +14,17 @@ export async function execSync(
 ) {
   if (cmd.length === 0) throw invalidRequest('cmd is empty', 'name a command');
   if (timeout < 0n) throw invalidRequest(`timeout ${timeout} is negative`, 'give seconds, or 0');
-  const {id, metadata} = runningContainer(containerId, deps);
+  const container = runningContainer(containerId, deps);
+  const {id, metadata, status} = container;
   const {stdout, stderr, exitCode} = await runInContainer({
     runtime: deps.runtimes.get(metadata.runtimeHandler),
-    container: {id, bundle: deps.layout.bundle(id)},
+    direct: deps.directExec,
+    container: {
+      id,
+      bundle: deps.layout.bundle(id),
+      init: status.init,
+      cgroup: containerCgroup(container, deps),
+    },
     command: cmd,
     timeoutSeconds: Number(timeout),
     signal,

@@ -139,7 +139,7 @@ async function release({id, metadata, status}: Container, deps: Dependencies): P
   const {init} = status;
   if (!metadata.ownPidNamespace || (init && isAlive(init))) {
     // Without a PID namespace of its own nothing else ends what the init has left behind.
-    await killCgroup(cgroupOf({id, metadata}, deps), deps.ending);
+    await killCgroup(containerCgroup({id, metadata}, deps), deps.ending);
   }
   // Its own state folder tells whether the runtime knows it still, without asking it.
   if (await exists(join(runtime.root, id))) await runtime.delete(id);
@@ -157,10 +157,11 @@ function oomKills(
   exit: ContainerExit | undefined,
   deps: Dependencies,
 ): number | undefined {
-  return exit?.exitCode === 0 ? 0 : readOomKills(cgroupOf(container, deps));
+  return exit?.exitCode === 0 ? 0 : readOomKills(containerCgroup(container, deps));
 }
 
-function cgroupOf(
+/** Where the processes of a container are. */
+export function containerCgroup(
   {id, metadata}: Pick<Container, 'id' | 'metadata'>,
   {cgroups: layout, config}: Dependencies,
 ): CgroupPaths {

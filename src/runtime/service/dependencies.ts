@@ -16,6 +16,7 @@ import type {SharedWork} from '../store/shared-work.ts';
 import type {Streaming} from '../streaming/streaming.ts';
 import type {ContainerLives} from './container-life.ts';
 import type {Lifecycle} from './lifecycle-events.ts';
+import type {DirectExec} from '../exec/direct-exec.ts';
 import type {Runtimes} from './runtimes.ts';
 
 /** Everything that the RPCs work with; built once, in `daemon.ts`. */
@@ -33,6 +34,8 @@ export interface Dependencies {
   readonly puller: ImagePuller;
   readonly network: PodNetwork;
   readonly runtimes: Runtimes;
+  /** undefined where this machine cannot do it, or lacks the program. */
+  readonly directExec: DirectExec | undefined;
   readonly sandboxes: SandboxStore;
   readonly containers: ContainerStore;
   readonly queues: PodQueues;

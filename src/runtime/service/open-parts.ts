@@ -2,6 +2,7 @@ import {mkdir} from 'node:fs/promises';
 import {join} from 'node:path';
 import {cgroupLayout, type CgroupLayout} from '../cgroup/layout.ts';
 import type {RuntimeConfig} from '../config/runtime-config.ts';
+import {openDirectExec} from '../exec/direct-exec.ts';
 import {readHostAbilities} from '../host/abilities.ts';
 import {openImageStore} from '../image/open-image-store.ts';
 import {openImagePuller} from '../image/pull.ts';
@@ -72,6 +73,7 @@ export async function openParts(
     puller,
     network,
     runtimes,
+    directExec: await openDirect(runtimes, {config, log}, ending),
     sandboxes,
     containers,
     queues: new PodQueues(),
@@ -96,6 +98,7 @@ export async function openParts(
     },
     close: async () => {
       await streaming.close();
+      deps.directExec?.close();
       network.close();
       puller.close();
       await images.close();
@@ -131,6 +134,27 @@ async function readAbilities(
     if (!found) throw new TypeError(`the abilities of ${name} were not read`);
     return found;
   };
+}
+
+/** Where the program or the kernel cannot do it, or no runtime is runc: undefined. */
+async function openDirect(
+  runtimes: Runtimes,
+  {config, log}: Pick<DaemonOptions, 'config' | 'log'>,
+  signal: AbortSignal,
+): Promise<Dependencies['directExec']> {
+  // Others may make more of a container than processes in namespaces.
+  const isRunc = async (name: string): Promise<boolean> => {
+    const version = await runtimes
+      .get(name)
+      .version({signal})
+      .catch(() => ''); // told by Status
+    return version.startsWith('runc version ');
+  };
+  const plain = new Set<string>();
+  for (const name of runtimes.names) if (await isRunc(name)) plain.add(name);
+  const folder = join(config.state, 'seccomp');
+  const isPlain = ({name}: {readonly name: string}): boolean => plain.has(name);
+  return openDirectExec({path: config.execProgram, folder, isPlain, log, signal});
 }
 
 /** 0711: containers reach their own files through it, and nobody can list it. */

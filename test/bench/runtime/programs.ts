@@ -16,6 +16,7 @@ export interface PeerPrograms {
   readonly shim: string;
   readonly runc: string;
   readonly conmon: string;
+  readonly slipwayExec: string;
   readonly cniDirectory: string;
   /** Entry of our daemon's bundle. */
   readonly daemon: string;
@@ -38,7 +39,7 @@ export async function preparePrograms(
   signal: AbortSignal,
 ): Promise<PeerPrograms> {
   const store = await openArtifactStore({source: 'packages', signal});
-  const {runc, conmon, cniBinDirectory} = await runtimePrograms(folder, signal);
+  const {runc, conmon, slipwayExec, cniBinDirectory} = await runtimePrograms(folder, signal);
   const registryCommand = await prepareRegistry(folder);
   const pullBytes = await fillRegistry({store, cacheFolder, registryCommand}, signal);
   const named = (reference: string) => `${REGISTRY_HOST}/${reference.replace(/^[^/]+\//, '')}`;
@@ -47,6 +48,7 @@ export async function preparePrograms(
     shim: (await store.artifact('containerd-shim-runc-v2')).path,
     runc,
     conmon,
+    slipwayExec,
     cniDirectory: cniBinDirectory,
     daemon,
     registryHost: REGISTRY_HOST,

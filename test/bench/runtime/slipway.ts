@@ -12,11 +12,14 @@ export async function prepareSlipway(folder: string, programs: PeerPrograms) {
     registries,
     `[[registry]]\nlocation = "${programs.registryHost}"\ninsecure = true\n`,
   );
+  const config = join(folder, 'cri.toml');
+  await writeFile(config, `execProgram = "${programs.slipwayExec}"\n`);
   const command = [
     join(ROOT, 'node_modules/.bin/node'),
     '--max-semi-space-size=1',
     '--optimize-for-size',
     programs.daemon,
+    ...['--config', config],
     ...['--listen', `unix://${socket}`],
     ...['--root', join(folder, 'root'), '--state', join(folder, 'state')],
     ...['--cni-conf-dir', join(folder, 'net.d'), '--cni-bin-dir', programs.cniDirectory],

@@ -149,6 +149,7 @@ logLevel = "debug"
 cgroupManager = "cgroupfs"
 conmon = "${programs.conmon}"
 tini = "${programs.catatonit}"
+execProgram = "${programs.slipwayExec}"
 registriesFile = "${join(folder, 'registries.conf')}"
 authFile = "${join(folder, 'auth.json')}"
 ${config}

@@ -1,0 +1,124 @@
+import {existsSync, readFileSync} from 'node:fs';
+import {join} from 'node:path';
+import {messageOf} from '#shared/errors';
+import type {Log} from '#shared/log';
+import type {CgroupPaths} from '../cgroup/paths.ts';
+import type {OciRuntime} from '../oci/oci-runtime.ts';
+import {runCommand} from '../process/run.ts';
+import {close} from '../sys/libc.ts';
+import {sealedCopy} from '../sys/memory-file.ts';
+import type {ProcessIdentity} from '../sys/processes.ts';
+import {directPlan, readDirectContainer} from './direct-plan.ts';
+import type {ExecTarget} from './runtime-exec.ts';
+import {createSeccompFilters} from './seccomp-filters.ts';
+
+/** A container whose first process is known to run. */
+export interface DirectTarget extends ExecTarget {
+  readonly init: ProcessIdentity;
+  readonly cgroup: CgroupPaths;
+}
+
+/** Commands in containers by slipway-exec, where it can do what the OCI runtime would do. */
+export interface DirectExec {
+  /**
+   * The program to start and the plan that it reads.
+   *
+   * @param config the container's config.json
+   * @returns undefined when this command is better left to the OCI runtime
+   */
+  prepare(
+    config: string,
+    options: {
+      readonly runtime: OciRuntime;
+      readonly container: DirectTarget;
+      readonly command: readonly string[];
+    },
+  ): {readonly program: string; readonly plan: Buffer} | undefined;
+  /** Resolves when no seccomp filter is being learnt; those that are, are used from then on. */
+  settled(): Promise<void>;
+  close(): void;
+}
+
+export interface DirectExecOptions {
+  /** slipway-exec. */
+  readonly path: string;
+  /** For seccomp filters; on tmpfs, only root reads it. */
+  readonly folder: string;
+  /** True for an OCI runtime whose containers are plain processes under runc's rules. */
+  readonly isPlain: (runtime: OciRuntime) => boolean;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}
+
+const CHECK_MS_MAX = 10_000;
+
+/** @returns undefined, with a line in the log, where the program is missing or the kernel too old */
+export async function openDirectExec(options: DirectExecOptions): Promise<DirectExec | undefined> {
+  const {path, log, signal} = options;
+  let program: number | undefined;
+  try {
+    program = sealedCopy(path);
+    const command = [`/proc/${process.pid}/fd/${program}`, 'check'];
+    const {exitCode, stderr} = await runCommand({command, timeoutMs: CHECK_MS_MAX, signal});
+    if (exitCode !== 0) throw new Error(Buffer.from(stderr).toString());
+    return new Direct(options, program);
+  } catch (error) {
+    if (program !== undefined) close(program);
+    signal.throwIfAborted();
+    log.info('commands in containers are run by the OCI runtime', {path, error: messageOf(error)});
+    return undefined;
+  }
+}
+
+class Direct implements DirectExec {
+  readonly #options: DirectExecOptions;
+  readonly #program: number;
+  readonly #filters: ReturnType<typeof createSeccompFilters>;
+
+  constructor(options: DirectExecOptions, program: number) {
+    this.#options = options;
+    this.#program = program;
+    this.#filters = createSeccompFilters({...options, program});
+  }
+
+  prepare(
+    config: string,
+    {runtime, container, command}: Parameters<DirectExec['prepare']>[1],
+  ): ReturnType<DirectExec['prepare']> {
+    if (!this.#options.isPlain(runtime)) return undefined;
+    const plain = readDirectContainer(config);
+    if (plain === undefined) return undefined;
+    const filterFile = plain.seccomp && this.#filters.find(plain.seccomp, runtime, container);
+    if (plain.seccomp !== undefined && filterFile === undefined) return undefined;
+    const cgroups = cgroupsOf(container);
+    if (cgroups.length === 0) return undefined;
+    const {id: containerId, init} = container;
+    const plan = directPlan(plain, {containerId, command, init, cgroups, filterFile});
+    return plan && {program: `/proc/${process.pid}/fd/${this.#program}`, plan};
+  }
+
+  async settled(): Promise<void> {
+    await this.#filters.settled();
+  }
+
+  close(): void {
+    close(this.#program);
+  }
+}
+
+/**
+ * Where a command belongs. On v2 a container may have cgroups of its own below its own one, and
+ * then no process can be in the upper one: commands go where its first process is.
+ */
+function cgroupsOf({cgroup, init}: DirectTarget): readonly string[] {
+  const {version, relativePath, directories} = cgroup;
+  if (version === 1) return [...new Set(Object.values(directories))].filter(existsSync);
+  const {unified = ''} = directories;
+  const root = unified.slice(0, unified.length - relativePath.length);
+  try {
+    const path = /^0::(.*)$/m.exec(readFileSync(`/proc/${init.pid}/cgroup`, 'utf8'))?.[1] ?? '';
+    return path.startsWith(`${relativePath}/`) ? [join(root, path)] : [unified];
+  } catch {
+    return []; // it has just ended: the runtime says so
+  }
+}

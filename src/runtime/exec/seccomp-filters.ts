@@ -1,0 +1,144 @@
+import {createHash, randomBytes} from 'node:crypto';
+import {mkdir, readFile, rm} from 'node:fs/promises';
+import {Socket} from 'node:net';
+import {join} from 'node:path';
+import {once} from 'node:events';
+import {CodedError, messageOf} from '#shared/errors';
+import type {Log} from '#shared/log';
+import type {RuntimeErrorCode} from '../errors.ts';
+import type {OciRuntime} from '../oci/oci-runtime.ts';
+import {openPipe} from '../process/pipe.ts';
+import {runCommand} from '../process/run.ts';
+import type {OciSeccomp} from '../spec/oci-spec.ts';
+import {close} from '../sys/libc.ts';
+import {processStartTime} from '../sys/processes.ts';
+import {type ExecTarget, startExec} from './runtime-exec.ts';
+
+/** Filters as the kernel has them, by the profile that an OCI runtime made them of. */
+export interface SeccompFilters {
+  /**
+   * The file with the filter of a profile. When it is not known, learning it begins, in a container
+   * that has the profile, and undefined is returned: this time the runtime has to do it.
+   */
+  find(seccomp: OciSeccomp, runtime: OciRuntime, container: ExecTarget): string | undefined;
+  /** Resolves when nothing is being learnt. */
+  settled(): Promise<void>;
+}
+
+export interface SeccompFiltersOptions {
+  /** Descriptor of slipway-exec, sealed. */
+  readonly program: number;
+  /** For the filters; only root reads it. */
+  readonly folder: string;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}
+
+/** Profiles that are remembered; a cluster has a handful. */
+const PROFILES_MAX = 256;
+const HELD_FD = 3;
+const LEARN_MS_MAX = 10_000;
+
+/**
+ * Learns filters from processes of our own: the OCI runtime runs `slipway-exec hold` in a container
+ * that has the profile, and the kernel tells what filter it was given. So it is the runtime's in
+ * every instruction, and no process of a user's is touched.
+ */
+export function createSeccompFilters(options: SeccompFiltersOptions): SeccompFilters {
+  const known = new Map<string, string | undefined>();
+  const learning = new Map<string, Promise<void>>();
+  const inherited = filterCount('self');
+  const learn = async (hash: string, runtime: OciRuntime, container: ExecTarget): Promise<void> => {
+    const {folder, log, signal} = options;
+    try {
+      await mkdir(folder, {recursive: true, mode: 0o700});
+      const file = join(folder, `${hash.slice(0, 16)}-${randomBytes(4).toString('hex')}.bpf`);
+      const limit = AbortSignal.any([signal, AbortSignal.timeout(LEARN_MS_MAX)]);
+      await saveFilter({...options, runtime, container, file, inherited: await inherited, limit});
+      known.set(hash, file);
+    } catch (error) {
+      if (signal.aborted) return;
+      known.set(hash, undefined); // for as long as this daemon runs
+      const fields = {container: container.id, error: messageOf(error)};
+      log.info('commands of this seccomp profile are run by the OCI runtime', fields);
+    }
+  };
+  return {
+    find(seccomp, runtime, container) {
+      const hash = createHash('sha256')
+        .update(JSON.stringify([runtime.path, seccomp]))
+        .digest('hex');
+      if (known.has(hash)) return known.get(hash);
+      if (learning.has(hash) || known.size >= PROFILES_MAX) return undefined;
+      const work = learn(hash, runtime, container).finally(() => learning.delete(hash));
+      learning.set(hash, work);
+      return undefined;
+    },
+    async settled() {
+      await Promise.all(learning.values());
+    },
+  };
+}
+
+interface Saving extends SeccompFiltersOptions {
+  readonly runtime: OciRuntime;
+  readonly container: ExecTarget;
+  readonly file: string;
+  /** Filters that the daemon itself is under: the oldest ones of every process below it. */
+  readonly inherited: number;
+  readonly limit: AbortSignal;
+}
+
+async function saveFilter(saving: Saving): Promise<void> {
+  const {program, runtime, container, file, inherited, limit} = saving;
+  const [input, output] = [openPipe(), openPipe()];
+  const held = startExec({
+    runtime,
+    container,
+    command: [`/proc/self/fd/${HELD_FD}`, 'hold'],
+    terminal: false,
+    // The end of its input ends it, also when this daemon is gone.
+    fileDescriptors: {0: input.read, 1: output.write},
+    preserved: {[HELD_FD]: program},
+  });
+  const ready = new Socket({fd: output.read, writable: false});
+  try {
+    await Promise.race([
+      once(ready, 'data', {signal: limit}),
+      held.exited.then(exitCode => {
+        throw failed(`it ended with ${exitCode}`);
+      }),
+    ]);
+    const pid = await held.pid();
+    const startTime = pid === undefined ? undefined : processStartTime(pid);
+    if (pid === undefined || startTime === undefined) throw failed('its pid is not known');
+    const count = await filterCount(pid);
+    if (count !== inherited + 1) throw failed(`it is under ${count} filters`);
+    const {exitCode, stderr} = await runCommand({
+      command: [`/proc/${process.pid}/fd/${program}`, 'filter', String(pid), startTime, String(inherited), file],
+      signal: limit,
+    }); // prettier-ignore
+    if (exitCode !== 0) throw failed(Buffer.from(stderr).toString());
+  } catch (error) {
+    await rm(file, {force: true});
+    throw error;
+  } finally {
+    close(input.write);
+    ready.destroy();
+    await held.exited.catch(() => undefined);
+  }
+}
+
+/** `Seccomp_filters` of /proc/PID/status, Linux 5.9 and later. */
+async function filterCount(pid: number | 'self'): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'latin1');
+  const count = /^Seccomp_filters:\s*([0-9]+)$/m.exec(status)?.[1];
+  if (count === undefined) throw failed('this kernel does not count filters');
+  return Number(count);
+}
+
+function failed(reason: string): CodedError<RuntimeErrorCode> {
+  return new CodedError('ERR_OCI_RUNTIME_FAILED', `the filter could not be read: ${reason}`, {
+    hint: 'nothing has to be done: commands are run by the OCI runtime',
+  });
+}
