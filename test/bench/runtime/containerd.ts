@@ -1,5 +1,6 @@
 import {mkdir, symlink, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
+import {HOST_PATH} from './peer.ts';
 import type {PeerPrograms} from './programs.ts';
 
 /** Writes the configuration of a containerd that touches nothing outside `folder`. */
@@ -46,6 +47,6 @@ imports = []
   return {
     socket,
     command: [programs.containerd, '--config', file],
-    environment: {PATH: `${bin}:${process.env['PATH'] ?? ''}`},
+    environment: {PATH: `${bin}:${HOST_PATH}`},
   };
 }

@@ -34,6 +34,11 @@ export interface PeerOptions {
   readonly signal: AbortSignal;
 }
 
+/**
+ * A host's, not npm's: one of the packages here has a program `nft`, which the portmap plugin would
+ * run for each pod, on a Node of its own.
+ */
+export const HOST_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const READY_MS = 30_000;
 const STOP_MS = 20_000;
 const TICKS_PER_SECOND = 100; // USER_HZ of every Linux that we run on
@@ -48,7 +53,7 @@ export async function startPeer(options: PeerOptions): Promise<Peer> {
   const isolate = ['--mount', '--net', '--propagation', 'private'];
   const daemon = spawn('unshare', [...isolate, 'sh', '-c', ISOLATED, 'sh', ...command], {
     stdio: ['ignore', 'ignore', process.env['BENCH_DEBUG'] === undefined ? 'ignore' : 'inherit'],
-    env: {...process.env, ...environment},
+    env: {...process.env, PATH: HOST_PATH, ...environment},
   });
   const pid = daemon.pid;
   if (pid === undefined) throw new Error(`${name} did not start`);
