@@ -4,7 +4,7 @@ import {existsSync, readdirSync, readFileSync} from 'node:fs';
 import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import test from 'ava';
-import type {DirectExec} from '#runtime/exec/direct-exec';
+import type {DirectExec} from '#runtime/exec/exec-target';
 import {execSync} from '#runtime/exec/exec-sync';
 import {defaultSeccomp} from '#runtime/spec/seccomp';
 import {shell, type TestContainer, type Workbench} from '#test/container';

@@ -1,7 +1,8 @@
 import {readFile, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {cgroupLayout} from '#runtime/cgroup/layout';
-import {openDirectExec, type DirectExec} from '#runtime/exec/direct-exec';
+import {openDirectExec} from '#runtime/exec/direct-exec';
+import type {DirectExec} from '#runtime/exec/exec-target';
 import {createLog} from '#shared/log';
 import {type Workbench, workbench} from '#test/container';
 import {type RuntimePrograms, runtimePrograms} from '#test/runtime-programs';

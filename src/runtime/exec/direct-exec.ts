@@ -2,42 +2,13 @@ import {existsSync, readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {messageOf} from '#shared/errors';
 import type {Log} from '#shared/log';
-import type {CgroupPaths} from '../cgroup/paths.ts';
 import type {OciRuntime} from '../oci/oci-runtime.ts';
 import {runCommand} from '../process/run.ts';
 import {close} from '../sys/libc.ts';
 import {sealedCopy} from '../sys/memory-file.ts';
-import type {ProcessIdentity} from '../sys/processes.ts';
 import {directPlan, readDirectContainer} from './direct-plan.ts';
-import type {ExecTarget} from './runtime-exec.ts';
+import type {DirectExec, DirectTarget} from './exec-target.ts';
 import {createSeccompFilters} from './seccomp-filters.ts';
-
-/** A container whose first process is known to run. */
-export interface DirectTarget extends ExecTarget {
-  readonly init: ProcessIdentity;
-  readonly cgroup: CgroupPaths;
-}
-
-/** Commands in containers by slipway-exec, where it can do what the OCI runtime would do. */
-export interface DirectExec {
-  /**
-   * The program to start and the plan that it reads.
-   *
-   * @param config the container's config.json
-   * @returns undefined when this command is better left to the OCI runtime
-   */
-  prepare(
-    config: string,
-    options: {
-      readonly runtime: OciRuntime;
-      readonly container: DirectTarget;
-      readonly command: readonly string[];
-    },
-  ): {readonly program: string; readonly plan: Buffer} | undefined;
-  /** Resolves when no seccomp filter is being learnt; those that are, are used from then on. */
-  settled(): Promise<void>;
-  close(): void;
-}
 
 export interface DirectExecOptions {
   /** slipway-exec. */

@@ -2,7 +2,8 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import type {OciRuntime} from '../oci/oci-runtime.ts';
 import type {StreamIo} from '../streaming/stream-io.ts';
 import {type ExecStreams, pipeStreams, terminalStreams} from './exec-streams.ts';
-import {type ExecTarget, type RunningExec, startExec} from './runtime-exec.ts';
+import type {ExecTarget} from './exec-target.ts';
+import {type RunningExec, startExec} from './runtime-exec.ts';
 
 export interface ExecStreamOptions {
   readonly runtime: OciRuntime;

@@ -3,8 +3,8 @@ import type {RuntimeErrorCode} from '../errors.ts';
 import type {OciRuntime} from '../oci/oci-runtime.ts';
 import {openPipe} from '../process/pipe.ts';
 import {collectOutput} from './output.ts';
-import type {DirectExec} from './direct-exec.ts';
-import {type ExecTarget, type RunningExec, startExec} from './runtime-exec.ts';
+import type {DirectExec, ExecTarget} from './exec-target.ts';
+import {type RunningExec, startExec} from './runtime-exec.ts';
 
 /** Kept of each stream; the rest is read and dropped (the limit of containerd and CRI-O). */
 export const EXEC_OUTPUT_BYTES_MAX = 16 * 1024 * 1024;

@@ -5,27 +5,15 @@ import {join} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {CodedError, isErrno, messageOf} from '#shared/errors';
 import {waitFor} from '#shared/wait-for';
-import type {CgroupPaths} from '../cgroup/paths.ts';
 import type {RuntimeErrorCode} from '../errors.ts';
 import type {OciRuntime} from '../oci/oci-runtime.ts';
 import {runtimeEnvironment} from '../oci/runtime-environment.ts';
 import {hasRuntimeError, runtimeMessage} from '../oci/runtime-message.ts';
 import {type ChildProcess, spawnProcess} from '../process/spawn.ts';
-import type {ProcessIdentity} from '../sys/processes.ts';
 import {setTerminalSize, type TerminalSize} from '../sys/terminal.ts';
-import type {DirectExec} from './direct-exec.ts';
+import type {DirectExec, ExecTarget} from './exec-target.ts';
 import {execProcessSpec} from './process-spec.ts';
 import {hangUp, killExec} from './process-tree.ts';
-
-/** A running container, as far as exec needs it. */
-export interface ExecTarget {
-  readonly id: string;
-  /** Folder with config.json, on tmpfs; files of the exec live there while it runs. */
-  readonly bundle: string;
-  /** Its first process and its cgroup: what slipway-exec needs beside the bundle. */
-  readonly init?: ProcessIdentity | undefined;
-  readonly cgroup?: CgroupPaths;
-}
 
 export interface StartExecOptions {
   readonly runtime: OciRuntime;

@@ -12,7 +12,8 @@ import {runCommand} from '../process/run.ts';
 import type {OciSeccomp} from '../spec/oci-spec.ts';
 import {close} from '../sys/libc.ts';
 import {processStartTime} from '../sys/processes.ts';
-import {type ExecTarget, startExec} from './runtime-exec.ts';
+import type {ExecTarget} from './exec-target.ts';
+import {startExec} from './runtime-exec.ts';
 
 /** Filters as the kernel has them, by the profile that an OCI runtime made them of. */
 export interface SeccompFilters {

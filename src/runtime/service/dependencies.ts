@@ -16,7 +16,7 @@ import type {SharedWork} from '../store/shared-work.ts';
 import type {Streaming} from '../streaming/streaming.ts';
 import type {ContainerLives} from './container-life.ts';
 import type {Lifecycle} from './lifecycle-events.ts';
-import type {DirectExec} from '../exec/direct-exec.ts';
+import type {DirectExec} from '../exec/exec-target.ts';
 import type {Runtimes} from './runtimes.ts';
 
 /** Everything that the RPCs work with; built once, in `daemon.ts`. */
