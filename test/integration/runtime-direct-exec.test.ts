@@ -140,6 +140,31 @@ runtimes.once(
 );
 
 runtimes.once(
+  'where a profile cannot be learnt the next container is asked, and runc serves',
+  async (t, bench) => {
+    await using direct = await usingDirect(bench);
+    const big = {index: 0, value: 2 ** 63, op: 'SCMP_CMP_NE'};
+    const rule = {names: ['personality'], action: 'SCMP_ACT_ALLOW', args: [big]};
+    const seccomp = {...SECCOMP, syscalls: [...SECCOMP.syscalls, rule]};
+    const container = await bench.start({...IDLE, seccomp});
+    const config = readFileSync(join(container.bundle, 'config.json'), 'utf8');
+    const prepare = async (target: TestContainer) => {
+      const options = {runtime: bench.runtime, container: target, command: ['true']};
+      const found = direct.prepare(config, options);
+      await direct.settled();
+      return found;
+    };
+    const unknown = {...container, id: 'unknown-to-runc'};
+    t.is(await prepare(unknown), undefined);
+    t.is(await prepare(unknown), undefined);
+    t.is(await prepare(container), undefined, 'it is learnt here');
+    t.not(await prepare(container), undefined);
+    const {stdout} = await run(bench, container, 'echo all the same', direct);
+    t.is(stdout, 'all the same\n');
+  },
+);
+
+runtimes.once(
   'what cannot be started is refused by its reason, and is no exit code',
   async (t, bench) => {
     await using direct = await usingDirect(bench);

@@ -1,4 +1,5 @@
 import {createHash, randomBytes} from 'node:crypto';
+import {rmSync} from 'node:fs';
 import {mkdir, readFile, rm} from 'node:fs/promises';
 import {Socket} from 'node:net';
 import {join} from 'node:path';
@@ -37,6 +38,8 @@ export interface SeccompFiltersOptions {
 
 /** Profiles that are remembered; a cluster has a handful. */
 const PROFILES_MAX = 256;
+/** Containers in which a profile is tried to be learnt. */
+const TRIES_MAX = 5;
 const HELD_FD = 3;
 const LEARN_MS_MAX = 10_000;
 
@@ -46,31 +49,38 @@ const LEARN_MS_MAX = 10_000;
  * every instruction, and no process of a user's is touched.
  */
 export function createSeccompFilters(options: SeccompFiltersOptions): SeccompFilters {
-  const known = new Map<string, string | undefined>();
+  const {folder, log, signal} = options;
+  const known = new Map<string, string>();
   const learning = new Map<string, Promise<void>>();
-  const inherited = filterCount('self');
+  /** Containers in which it did not work, by profile: the next one may have /proc, or a pid to spare. */
+  const refused = new Map<string, Set<string>>();
+  rmSync(folder, {recursive: true, force: true}); // an earlier daemon's
   const learn = async (hash: string, runtime: OciRuntime, container: ExecTarget): Promise<void> => {
-    const {folder, log, signal} = options;
     try {
       await mkdir(folder, {recursive: true, mode: 0o700});
       const file = join(folder, `${hash.slice(0, 16)}-${randomBytes(4).toString('hex')}.bpf`);
       const limit = AbortSignal.any([signal, AbortSignal.timeout(LEARN_MS_MAX)]);
-      await saveFilter({...options, runtime, container, file, inherited: await inherited, limit});
+      const inherited = await filterCount('self');
+      await saveFilter({...options, runtime, container, file, inherited, limit});
       known.set(hash, file);
+      refused.delete(hash);
     } catch (error) {
       if (signal.aborted) return;
-      known.set(hash, undefined); // for as long as this daemon runs
+      refused.set(hash, (refused.get(hash) ?? new Set()).add(container.id));
       const fields = {container: container.id, error: messageOf(error)};
       log.info('commands of this seccomp profile are run by the OCI runtime', fields);
     }
   };
+  const isWorthATry = (hash: string, {id}: ExecTarget): boolean => {
+    const containers = refused.get(hash);
+    if (learning.has(hash) || known.size + refused.size >= PROFILES_MAX) return false;
+    return containers === undefined || (containers.size < TRIES_MAX && !containers.has(id));
+  };
   return {
     find(seccomp, runtime, container) {
-      const hash = createHash('sha256')
-        .update(JSON.stringify([runtime.path, seccomp]))
-        .digest('hex');
-      if (known.has(hash)) return known.get(hash);
-      if (learning.has(hash) || known.size >= PROFILES_MAX) return undefined;
+      const hash = hashOf(seccomp, runtime);
+      const file = known.get(hash);
+      if (file !== undefined || !isWorthATry(hash, container)) return file;
       const work = learn(hash, runtime, container).finally(() => learning.delete(hash));
       learning.set(hash, work);
       return undefined;
@@ -79,6 +89,14 @@ export function createSeccompFilters(options: SeccompFiltersOptions): SeccompFil
       await Promise.all(learning.values());
     },
   };
+}
+
+/** Arguments of rules may be bigints, which JSON does not have. */
+function hashOf(seccomp: OciSeccomp, {path}: OciRuntime): string {
+  const text = JSON.stringify([path, seccomp], (_key, value: unknown) =>
+    typeof value === 'bigint' ? `${value}n` : value,
+  );
+  return createHash('sha256').update(text).digest('hex');
 }
 
 interface Saving extends SeccompFiltersOptions {
