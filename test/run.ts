@@ -6,7 +6,7 @@
  * A level that cannot run here is said so in one line; where `CI=true` it is a failure.
  */
 import {messageOf} from '#shared/errors';
-import {startArtifacts} from '#test/run/artifacts';
+import {startArtifacts, type ArtifactBuild} from '#test/run/artifacts';
 import {missingReason} from '#test/run/machine';
 import {findLeftovers, snapshotMachine} from '#test/run/leftovers';
 import {removeLeftLab} from '#test/run/left-lab';
@@ -52,8 +52,9 @@ async function runSteps(wanted: readonly Step[], signal: AbortSignal): Promise<L
       const failure = needsMachine ? await artifacts?.failure : undefined;
       const missing = needsMachine ? (reason ?? failure?.reason) : undefined;
       if (missing !== undefined) results.push(missingLevel(step, missing, failure?.isMachine));
-      else if (step === 'check') results.push(await runChecks(signal));
-      else results.push(await runLevel(step, signal));
+      else if (step === 'check') results.push(...(await checkAndUnit(wanted, signal, artifacts)));
+      else if (step !== 'unit' || !wanted.includes('check'))
+        results.push(await runLevel(step, signal));
     }
   } catch (error) {
     results.push(failedStep('run', messageOf(error)));
@@ -62,6 +63,23 @@ async function runSteps(wanted: readonly Step[], signal: AbortSignal): Promise<L
     if (before !== undefined) results.push(await cleanUp(before));
   }
   return results;
+}
+
+/** Both at once where no compiler of artifacts has the processors. */
+async function checkAndUnit(
+  wanted: readonly Step[],
+  signal: AbortSignal,
+  artifacts: ArtifactBuild | undefined,
+): Promise<LevelResult[]> {
+  const {promise: mayBegin, resolve: begin} = Promise.withResolvers<undefined>();
+  const checks = runChecks(signal, () => {
+    if (artifacts?.isDone() ?? true) begin(undefined);
+  }).finally(() => {
+    begin(undefined);
+  });
+  if (!wanted.includes('unit')) return [await checks];
+  const unit = mayBegin.then(() => runLevel('unit', signal));
+  return await Promise.all([checks, unit]);
 }
 
 /** What tests leave behind is removed, and counts as a failure of theirs. */

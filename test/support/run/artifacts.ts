@@ -4,6 +4,8 @@ import {messageOf} from '#shared/errors';
 export interface ArtifactBuild {
   /** Why there are no artifacts; undefined once they are in the cache. */
   readonly failure: Promise<ArtifactFailure | undefined>;
+  /** True when nothing is being made any more. */
+  readonly isDone: () => boolean;
   /** Ends a build that still runs. */
   readonly stop: () => Promise<void>;
 }
@@ -23,9 +25,13 @@ const PROVISION = new URL('../../../bin/provision', import.meta.url).pathname;
 /** Makes the artifacts through the product, in the background and behind the tests that run. */
 export function startArtifacts(signal: AbortSignal): ArtifactBuild {
   const stopping = new AbortController();
-  const failure = build(AbortSignal.any([signal, stopping.signal]));
+  let isDone = false;
+  const failure = build(AbortSignal.any([signal, stopping.signal])).finally(() => {
+    isDone = true;
+  });
   return {
     failure,
+    isDone: () => isDone,
     async stop() {
       stopping.abort(new Error('the tests have ended'));
       await failure;
@@ -41,7 +47,7 @@ async function build(signal: AbortSignal): Promise<ArtifactFailure | undefined> 
     const {exitCode, stderr} = await run(argv, {
       signal,
       onLine: line => {
-        if (/: (building|done|failed)/.test(line)) console.log(`artifacts: ${line.trim()}`);
+        if (/: (making|made|FAILED)/.test(line)) console.log(`artifacts: ${line.trim()}`);
       },
     });
     const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);

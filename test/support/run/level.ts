@@ -20,7 +20,8 @@ const CHECKS: readonly (readonly string[])[] = [
   ['knip'],
 ]; // prettier-ignore
 
-export async function runChecks(signal: AbortSignal): Promise<LevelResult> {
+/** @param onCheck called after each of them */
+export async function runChecks(signal: AbortSignal, onCheck: () => void): Promise<LevelResult> {
   console.log('\n== check');
   const startedMs = performance.now();
   const failed: string[] = [];
@@ -29,6 +30,7 @@ export async function runChecks(signal: AbortSignal): Promise<LevelResult> {
     const {exitCode, stdout, stderr} = await run(argv, {signal});
     const [name = ''] = argv;
     printLine(exitCode === 0 ? 'ok' : 'FAILED', (performance.now() - ownMs) / 1000, name);
+    onCheck();
     if (exitCode === 0) continue;
     failed.push(name);
     console.log(`${stdout}${stderr}`.trimEnd());
