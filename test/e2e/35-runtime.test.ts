@@ -88,6 +88,10 @@ test('an exec probe answers; one that takes too long has failed, and says so', a
     {timeoutMs: READY_MS},
   );
   t.regex(failed, /timed out/);
+  for (const host of ['h1', 'h2', 'h3']) {
+    const log = await onHost(host, 'journalctl --unit slipway-cri --boot --no-pager');
+    t.notRegex(log, /are run by the OCI runtime/, 'slipway-exec does not work here');
+  }
 });
 
 test('a terminal has the size that the client gives it', async t => {

@@ -9,6 +9,7 @@ const PROGRAMS: readonly (readonly string[])[] = [
   ['/usr/local/bin/slipway-cri', '--version'],
   ['/opt/slipway/bin/conmon', '--version'],
   ['/opt/slipway/bin/catatonit', '-V'],
+  ['/opt/slipway/bin/slipway-exec', '--version'],
   ['/opt/slipway/bin/crun', '--version'],
   ['/usr/local/bin/runc', '--version'],
 ];
