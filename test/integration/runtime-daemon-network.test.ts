@@ -33,7 +33,10 @@ const {daemon} = daemonSuite(test, {
 });
 
 test.afterEach.always('no address is left', async t => {
-  t.is((await own.run(['ip', '-o', 'link', 'show', 'type', 'veth'])).trim(), '');
+  // The kernel takes a namespace down, and the pairs into it, after its last process has gone.
+  const veths = async () => (await own.run(['ip', '-o', 'link', 'show', 'type', 'veth'])).trim();
+  await eventually(async () => (await veths()) === '').catch(() => undefined);
+  t.is(await veths(), '');
 });
 
 test('a pod has an address, a name, its DNS, and loopback', async t => {
