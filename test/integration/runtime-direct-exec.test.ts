@@ -16,10 +16,7 @@ const runtimes = underRuntimes(test);
 const IDLE = shell('while :; do sleep 1; done');
 const SECCOMP = defaultSeccomp(['CAP_CHOWN'], process.arch);
 
-/**
- * Everything that a process can tell about itself, without pids and times. Not its standard input:
- * an empty one is a pipe under runc, and /dev/null here.
- */
+/** Everything that a process can tell about itself, without pids and times. */
 const LIFE = `
 id; pwd; umask; echo $0 $#
 tr '\\0' '\\n' < /proc/self/environ | sort
@@ -28,7 +25,7 @@ cat /proc/self/limits
 sort /proc/self/cgroup
 cat /proc/self/oom_score_adj
 for kind in cgroup ipc mnt net pid user uts; do readlink /proc/self/ns/$kind; done
-for fd in 1 2; do stat -Lc '%F %u %a' /proc/self/fd/$fd; done
+for fd in 0 1 2; do stat -Lc '%F %u %a' /proc/self/fd/$fd; done
 ls /proc/$$/fd
 cut -d ' ' -f 6 /proc/$$/stat | grep -qx $$ && echo leads its session
 cat /proc/self/attr/current 2>/dev/null | tr -d '\\0'
@@ -206,11 +203,12 @@ runtimes.once('no descriptor of the host’s is there to be used', async (t, ben
 
 runtimes.once('a container cannot write to the program that enters it', async (t, bench) => {
   await using direct = await usingDirect(bench);
-  // With the right to trace, so that it sees /proc/PID/exe of whatever comes in.
-  const all = ['CAP_SYS_PTRACE', 'CAP_DAC_OVERRIDE', 'CAP_KILL'];
+  const all = ['CAP_DAC_OVERRIDE', 'CAP_KILL', 'CAP_FOWNER', 'CAP_CHOWN', 'CAP_SYS_ADMIN'];
   const capabilities = {bounding: all, effective: all, permitted: all};
   const attack = `while :; do for p in /proc/[0-9]*; do
-    [ "$p" = /proc/$$ ] || { printf 'x' >> $p/exe; } 2>/dev/null && echo "$p $(readlink $p/exe)" >> /tmp/written
+    [ "$p" = /proc/$$ ] && continue
+    case "$(readlink $p/exe)" in *memfd*) chmod 0 $p/exe && echo "memfd: changed" >> /tmp/written;; esac
+    { printf 'x' >> $p/exe; } 2>/dev/null && echo "$p $(readlink $p/exe)" >> /tmp/written
   done; done`;
   const container = await bench.start({...shell(attack), process: {capabilities}});
   const {slipwayExec} = runtimes.programs();

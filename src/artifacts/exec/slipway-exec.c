@@ -18,8 +18,9 @@
  * What a hostile container could do meanwhile, and what is done about it:
  * - write to this program through /proc/PID/exe (CVE-2019-5736): the process cannot be dumped, and
  *   the daemon starts it from a sealed file in memory;
- * - use a descriptor of the host's (CVE-2024-21626): all are closed as soon as the process can be
- *   seen, and the working directory must be inside;
+ * - use a descriptor of the host's (CVE-2024-21626): all but the streams, which are pipes of this
+ *   command alone, are closed as soon as the process can be seen, and the working directory must be
+ *   inside;
  * - trace it while it holds rights that the command will not have (CVE-2016-9962): as above;
  * - make it wait or read without end: of the container's files it reads only /etc/passwd, without
  *   blocking, a megabyte at most.
@@ -236,7 +237,8 @@ static void read_plan(const char *path, struct plan *plan) {
   char *bytes = read_file(fd, PLAN_BYTES_MAX, &length);
   if (bytes == NULL) fail("read %s", path);
   close(fd);
-  if (length == 0 || bytes[length - 1] != '\0') refuse("the plan is cut off");
+  if (length == 0 || length == PLAN_BYTES_MAX || bytes[length - 1] != '\0')
+    refuse("the plan is cut off");
   for (char *at = bytes; at < bytes + length;) {
     char *value = at + strlen(at) + 1;
     if (value >= bytes + length) refuse("the plan is cut off");
@@ -525,7 +527,7 @@ static int run(const char *path, const char *log) {
     pid_t ended = waitpid(-1, &status, 0);
     if (ended < 0 && errno == EINTR) continue;
     if (ended < 0) break;
-    if (ended == way_in && status == 0) continue;
+    if (ended == way_in && (status == 0 || has_command)) continue;
     has_command = ended != way_in;
     result = status_of(status);
   }

@@ -43,7 +43,7 @@ export async function openDirectExec(options: DirectExecOptions): Promise<Direct
 
 class Direct implements DirectExec {
   readonly #options: DirectExecOptions;
-  readonly #program: number;
+  #program: number | undefined;
   readonly #filters: ReturnType<typeof createSeccompFilters>;
 
   constructor(options: DirectExecOptions, program: number) {
@@ -56,7 +56,7 @@ class Direct implements DirectExec {
     config: string,
     {runtime, container, command}: Parameters<DirectExec['prepare']>[1],
   ): ReturnType<DirectExec['prepare']> {
-    if (!this.#options.isPlain(runtime)) return undefined;
+    if (this.#program === undefined || !this.#options.isPlain(runtime)) return undefined;
     const plain = readDirectContainer(config);
     if (plain === undefined) return undefined;
     const filterFile = plain.seccomp && this.#filters.find(plain.seccomp, runtime, container);
@@ -73,7 +73,8 @@ class Direct implements DirectExec {
   }
 
   close(): void {
-    close(this.#program);
+    if (this.#program !== undefined) close(this.#program);
+    this.#program = undefined;
   }
 }
 

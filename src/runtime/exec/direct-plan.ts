@@ -58,7 +58,8 @@ export interface DirectContainer {
  * Reads a container's config.json for `slipway-exec`.
  *
  * @returns undefined when it has something that slipway-exec does not set up: an LSM's label, a
- *   user namespace, a scheduler, or what a later version of the specification brings
+ *   user namespace, a scheduler, or what a later version of the specification brings; and when it
+ *   may trace processes
  */
 export function readDirectContainer(config: string): DirectContainer | undefined {
   const {process, linux} = JSON.parse(config, exactNumbers) as {
@@ -70,6 +71,7 @@ export function readDirectContainer(config: string): DirectContainer | undefined
     hasOnly('process', process) &&
     hasOnly('user', process.user) &&
     hasOnly('linux', linux) &&
+    !mayTrace(process.capabilities) &&
     linux.namespaces.every(({type}) => NAMESPACES.has(type)) &&
     (process.rlimits ?? []).every(({type}) => RLIMITS.includes(type)) &&
     (seccomp === undefined || isPlainFilter(seccomp));
@@ -117,6 +119,11 @@ export function directPlan(
 
 function hasOnly(kind: keyof typeof KNOWN, value: object): boolean {
   return Object.keys(value).every(key => KNOWN[kind]?.has(key) ?? false);
+}
+
+/** Such a container sees into processes that come in before they are its own. */
+function mayTrace(sets: Partial<OciCapabilities> = {}): boolean {
+  return Object.values(sets).some(names => names.includes('CAP_SYS_PTRACE'));
 }
 
 /** Nobody listens to it: that takes a descriptor which only the runtime hands over. */

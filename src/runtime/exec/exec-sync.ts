@@ -2,6 +2,7 @@ import {CodedError} from '#shared/errors';
 import type {RuntimeErrorCode} from '../errors.ts';
 import type {OciRuntime} from '../oci/oci-runtime.ts';
 import {openPipe} from '../process/pipe.ts';
+import {close} from '../sys/libc.ts';
 import {collectOutput} from './output.ts';
 import type {DirectExec, ExecTarget} from './exec-target.ts';
 import {type RunningExec, startExec} from './runtime-exec.ts';
@@ -42,11 +43,13 @@ export interface ExecSyncResult {
  */
 export async function execSync(options: ExecSyncOptions): Promise<ExecSyncResult> {
   options.signal.throwIfAborted();
-  const [out, err] = [openPipe(), openPipe()];
+  const [input, out, err] = [openPipe(), openPipe(), openPipe()];
+  // At its end already. Not /dev/null: root of a container could take the host's away from others.
+  close(input.write);
   const stdout = collectOutput(out.read, EXEC_OUTPUT_BYTES_MAX);
   const stderr = collectOutput(err.read, EXEC_OUTPUT_BYTES_MAX);
   try {
-    const fileDescriptors = {1: out.write, 2: err.write};
+    const fileDescriptors = {0: input.read, 1: out.write, 2: err.write};
     const exec = startExec({...options, terminal: false, fileDescriptors});
     const exitCode = await waitForExit(exec, options);
     return {exitCode, stdout: stdout.take(), stderr: stderr.take()};

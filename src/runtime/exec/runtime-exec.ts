@@ -69,20 +69,13 @@ const BEGIN_LOOK_MS = 10;
  * the thread pool.
  */
 export function startExec(options: StartExecOptions): RunningExec {
-  const {runtime, container, fileDescriptors, preserved = {}} = options;
+  const {runtime, container, fileDescriptors} = options;
   const files = execFiles(container.bundle);
   try {
     const config = readFileSync(join(container.bundle, 'config.json'), 'utf8');
-    const {command, file} =
-      directInvocation(config, files, options) ?? runtimeInvocation(config, files, options);
-    writeFileSync(files.spec, file, {mode: 0o600});
-    const child = spawnProcess({
-      command,
-      environment: runtimeEnvironment(),
-      fileDescriptors: {...fileDescriptors, ...preserved},
-      // Not a session: with autogroups the scheduler would let each exec wait behind all others.
-      newProcessGroup: true,
-    });
+    const child =
+      startDirectly(config, files, options) ??
+      spawnInvocation(runtimeInvocation(config, files, options), files, options);
     return {
       exited: exitOf(child, files, options).finally(() => {
         removeFiles(files);
@@ -126,19 +119,39 @@ function runtimeInvocation(
   };
 }
 
-function directInvocation(
+/** undefined where slipway-exec has to leave it to the runtime, for whatever reason. */
+function startDirectly(
   config: string,
   files: ExecFiles,
-  {direct, runtime, container, command, terminal}: StartExecOptions,
-): Invocation | undefined {
+  options: StartExecOptions,
+): ChildProcess | undefined {
+  const {direct, runtime, container, command, terminal} = options;
   const {init, cgroup} = container;
   if (terminal || init === undefined || cgroup === undefined) return undefined;
-  const found = direct?.prepare(config, {
-    runtime,
-    container: {...container, init, cgroup},
+  try {
+    const target = {...container, init, cgroup};
+    const found = direct?.prepare(config, {runtime, container: target, command});
+    if (found === undefined) return undefined;
+    const argv = [found.program, 'run', files.spec, files.log];
+    return spawnInvocation({command: argv, file: found.plan}, files, options);
+  } catch {
+    return undefined; // nothing has begun: what is wrong shows with the runtime, too, or is over
+  }
+}
+
+function spawnInvocation(
+  {command, file}: Invocation,
+  files: ExecFiles,
+  {fileDescriptors, preserved = {}}: StartExecOptions,
+): ChildProcess {
+  writeFileSync(files.spec, file, {mode: 0o600});
+  return spawnProcess({
     command,
+    environment: runtimeEnvironment(),
+    fileDescriptors: {...fileDescriptors, ...preserved},
+    // Not a session: with autogroups the scheduler would let each exec wait behind all others.
+    newProcessGroup: true,
   });
-  return found && {command: [found.program, 'run', files.spec, files.log], file: found.plan};
 }
 
 interface ExecFiles {

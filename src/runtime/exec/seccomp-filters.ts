@@ -1,9 +1,10 @@
 import {createHash, randomBytes} from 'node:crypto';
-import {rmSync} from 'node:fs';
+import {existsSync, rmSync} from 'node:fs';
 import {mkdir, readFile, rm} from 'node:fs/promises';
 import {Socket} from 'node:net';
 import {join} from 'node:path';
 import {once} from 'node:events';
+import {setTimeout as sleep} from 'node:timers/promises';
 import {CodedError, messageOf} from '#shared/errors';
 import type {Log} from '#shared/log';
 import type {RuntimeErrorCode} from '../errors.ts';
@@ -12,9 +13,10 @@ import {openPipe} from '../process/pipe.ts';
 import {runCommand} from '../process/run.ts';
 import type {OciSeccomp} from '../spec/oci-spec.ts';
 import {close} from '../sys/libc.ts';
+import {sealedCopy} from '../sys/memory-file.ts';
 import {processStartTime} from '../sys/processes.ts';
 import type {ExecTarget} from './exec-target.ts';
-import {startExec} from './runtime-exec.ts';
+import {type RunningExec, startExec} from './runtime-exec.ts';
 
 /** Filters as the kernel has them, by the profile that an OCI runtime made them of. */
 export interface SeccompFilters {
@@ -28,7 +30,9 @@ export interface SeccompFilters {
 }
 
 export interface SeccompFiltersOptions {
-  /** Descriptor of slipway-exec, sealed. */
+  /** slipway-exec. */
+  readonly path: string;
+  /** Descriptor of its sealed copy, which no container gets to see. */
   readonly program: number;
   /** For the filters; only root reads it. */
   readonly folder: string;
@@ -42,6 +46,7 @@ const PROFILES_MAX = 256;
 const TRIES_MAX = 5;
 const HELD_FD = 3;
 const LEARN_MS_MAX = 10_000;
+const END_MS = 1_000;
 
 /**
  * Learns filters from processes of our own: the OCI runtime runs `slipway-exec hold` in a container
@@ -80,7 +85,8 @@ export function createSeccompFilters(options: SeccompFiltersOptions): SeccompFil
     find(seccomp, runtime, container) {
       const hash = hashOf(seccomp, runtime);
       const file = known.get(hash);
-      if (file !== undefined || !isWorthATry(hash, container)) return file;
+      if (file !== undefined && existsSync(file)) return file;
+      if (!isWorthATry(hash, container)) return undefined;
       const work = learn(hash, runtime, container).finally(() => learning.delete(hash));
       learning.set(hash, work);
       return undefined;
@@ -109,25 +115,25 @@ interface Saving extends SeccompFiltersOptions {
 }
 
 async function saveFilter(saving: Saving): Promise<void> {
-  const {program, runtime, container, file, inherited, limit} = saving;
+  const {program, path, runtime, container, file, inherited, limit} = saving;
+  limit.throwIfAborted();
+  // Of its own: the container's root may do to this file whatever an owner may.
+  const copy = sealedCopy(path);
   const [input, output] = [openPipe(), openPipe()];
-  const held = startExec({
-    runtime,
-    container,
-    command: [`/proc/self/fd/${HELD_FD}`, 'hold'],
-    terminal: false,
-    // The end of its input ends it, also when this daemon is gone.
-    fileDescriptors: {0: input.read, 1: output.write},
-    preserved: {[HELD_FD]: program},
-  });
   const ready = new Socket({fd: output.read, writable: false});
+  ready.on('error', () => undefined);
+  let held: RunningExec | undefined;
   try {
-    await Promise.race([
-      once(ready, 'data', {signal: limit}),
-      held.exited.then(exitCode => {
-        throw failed(`it ended with ${exitCode}`);
-      }),
-    ]);
+    held = startExec({
+      runtime,
+      container,
+      command: [`/proc/self/fd/${HELD_FD}`, 'hold'],
+      terminal: false,
+      // The end of its input ends it, also when this daemon is gone.
+      fileDescriptors: {0: input.read, 1: output.write},
+      preserved: {[HELD_FD]: copy},
+    });
+    await untilReady(held, ready, limit);
     const pid = await held.pid();
     const startTime = pid === undefined ? undefined : processStartTime(pid);
     if (pid === undefined || startTime === undefined) throw failed('its pid is not known');
@@ -142,10 +148,31 @@ async function saveFilter(saving: Saving): Promise<void> {
     await rm(file, {force: true});
     throw error;
   } finally {
+    close(copy);
     close(input.write);
     ready.destroy();
-    await held.exited.catch(() => undefined);
+    if (held !== undefined) await end(held);
   }
+}
+
+async function untilReady(held: RunningExec, ready: Socket, signal: AbortSignal): Promise<void> {
+  const ended = held.exited.then(exitCode => {
+    throw failed(`it ended with ${exitCode}`);
+  });
+  await Promise.race([once(ready, 'data', {signal}), ended]);
+  ended.catch(() => undefined); // it does so later, when its input ends
+}
+
+/** It ends by itself, unless the container keeps it from that. */
+async function end(held: RunningExec): Promise<void> {
+  const ended = held.exited.then(
+    () => true,
+    () => true,
+  );
+  const late = new AbortController();
+  const timer = sleep(END_MS, false, {signal: late.signal}).catch(() => true);
+  if (await Promise.race([ended, timer])) late.abort();
+  else await held.kill();
 }
 
 /** `Seccomp_filters` of /proc/PID/status, Linux 5.9 and later. */

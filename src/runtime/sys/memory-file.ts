@@ -10,7 +10,8 @@ const MFD_ALLOW_SEALING = 0x02;
 const MFD_EXEC = 0x10; // since Linux 6.3
 const F_ADD_SEALS = 1033;
 /** F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW and F_SEAL_WRITE of linux/fcntl.h. */
-const SEALS_ALL = 0x0f;
+const SEALS = 0x0f;
+const F_SEAL_EXEC = 0x20; // since Linux 6.3: its permissions stay, too
 
 /**
  * Copies a program into memory and takes every right to change the copy away, from everybody and
@@ -20,10 +21,10 @@ const SEALS_ALL = 0x0f;
  */
 export function sealedCopy(path: string): number {
   const bytes = readFileSync(path);
-  const fd = createMemoryFile('sealed');
+  const {fd, seals} = createMemoryFile('sealed');
   try {
     for (let written = 0; written < bytes.length;) written += writeSync(fd, bytes, written);
-    fcntl(fd, F_ADD_SEALS, SEALS_ALL);
+    fcntl(fd, F_ADD_SEALS, seals);
     return fd;
   } catch (error) {
     closeSync(fd);
@@ -31,12 +32,12 @@ export function sealedCopy(path: string): number {
   }
 }
 
-function createMemoryFile(name: string): number {
+function createMemoryFile(name: string): {readonly fd: number; readonly seals: number} {
   const flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
   try {
-    return memfdCreate(cString(name), flags | MFD_EXEC);
+    return {fd: memfdCreate(cString(name), flags | MFD_EXEC), seals: SEALS | F_SEAL_EXEC};
   } catch (error) {
     if (!isErrno(error, 'EINVAL')) throw error;
-    return memfdCreate(cString(name), flags); // an older kernel: executable as it is
+    return {fd: memfdCreate(cString(name), flags), seals: SEALS}; // an older kernel
   }
 }

@@ -90,6 +90,7 @@ const notify = {names: ['mount'], action: 'SCMP_ACT_NOTIFY'};
 const left: Readonly<Record<string, object>> = {
   'an AppArmor profile': {process: {...process, apparmorProfile: 'p'}, linux},
   'an SELinux label': {process: {...process, selinuxLabel: 'l'}, linux},
+  'the right to trace': {process: {...process, capabilities: {bounding: ['CAP_SYS_PTRACE']}}, linux},
   'a scheduler': {process: {...process, scheduler: {policy: 'SCHED_FIFO'}}, linux},
   'a umask': {process: {...process, user: {...process.user, umask: 7}}, linux},
   'an unknown limit': {process: {...process, rlimits: [{type: 'RLIMIT_X', soft: 1, hard: 1}]}, linux},
