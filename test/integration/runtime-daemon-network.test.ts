@@ -4,7 +4,13 @@ import {NamespaceMode, PodSandboxState, Protocol} from '#runtime/cri/gen/cri-v1_
 import {connectTcpInNamespace} from '#runtime/sys/socket';
 import {aPod, execute, exited, podConfig, shell, statusOf} from '#test/runtime/a-pod';
 import {daemonSuite, eventually} from '#test/runtime/daemon-suite';
-import {bridgeNetwork, nftFolder, ownNetwork, type OwnNetwork} from '#test/runtime/own-network';
+import {
+  bridgeNetwork,
+  leftPairs,
+  nftFolder,
+  ownNetwork,
+  type OwnNetwork,
+} from '#test/runtime/own-network';
 import test from 'ava';
 
 // Pods on a bridge of their own: CNI, shared namespaces, host ports, what a reboot gives back.
@@ -33,10 +39,7 @@ const {daemon} = daemonSuite(test, {
 });
 
 test.afterEach.always('no address is left', async t => {
-  // The kernel takes a namespace down, and the pairs into it, after its last process has gone.
-  const veths = async () => (await own.run(['ip', '-o', 'link', 'show', 'type', 'veth'])).trim();
-  await eventually(async () => (await veths()) === '').catch(() => undefined);
-  t.is(await veths(), '');
+  t.is(await leftPairs(own), '');
 });
 
 test('a pod has an address, a name, its DNS, and loopback', async t => {

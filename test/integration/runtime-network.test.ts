@@ -7,8 +7,13 @@ import {openPodNetwork, type PodNetworkIdentity} from '#runtime/network/pod-netw
 import {pinNamespaces, unpinNamespaces, withNetworkNamespace} from '#runtime/sys/namespace';
 import {connectTcpInNamespace} from '#runtime/sys/socket';
 import {runtimePrograms} from '#test/runtime-programs';
-import {bridgeNetwork, nftFolder, ownNetwork, type OwnNetwork} from '#test/runtime/own-network';
-import {eventually} from '#test/eventually';
+import {
+  bridgeNetwork,
+  leftPairs,
+  nftFolder,
+  ownNetwork,
+  type OwnNetwork,
+} from '#test/runtime/own-network';
 import {temporaryFolder} from '#test/temporary-folder';
 import test from 'ava';
 
@@ -48,10 +53,7 @@ test.beforeEach(async () => {
 });
 
 test.afterEach.always('nothing is left', async t => {
-  // The kernel takes a namespace down, and the pairs into it, after its last process has gone.
-  const veths = async () => (await own.run(['ip', '-o', 'link', 'show', 'type', 'veth'])).trim();
-  await eventually(async () => (await veths()) === '').catch(() => undefined);
-  t.is(await veths(), '');
+  t.is(await leftPairs(own), '');
   const leases = await readdir(at('ipam', BRIDGE)).catch(() => []);
   t.deepEqual(leases.filter(name => name.startsWith('10.')), []); // prettier-ignore
   t.deepEqual(await readdir(at('cache')), []);

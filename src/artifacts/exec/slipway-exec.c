@@ -22,8 +22,9 @@
  *   command alone, are closed as soon as the process can be seen, and the working directory must be
  *   inside;
  * - trace it while it holds rights that the command will not have (CVE-2016-9962): as above;
- * - make it wait or read without end: of the container's files it reads only /etc/passwd, without
- *   blocking, a megabyte at most.
+ * - make it read without end: of the container's files it reads only /etc/passwd, without blocking,
+ *   a megabyte at most. A file system of the container's that hangs holds up that one command, as
+ *   it does under runc.
  */
 #define _GNU_SOURCE
 #include <errno.h>

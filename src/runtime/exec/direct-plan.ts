@@ -1,6 +1,7 @@
 import {CAPABILITIES} from '../spec/capabilities.ts';
 import type {OciCapabilities, OciLinux, OciProcess, OciSeccomp, OciUser} from '../spec/oci-spec.ts';
 import type {ProcessIdentity} from '../sys/processes.ts';
+import {keepExactNumbers} from './exact-numbers.ts';
 
 /** A command for `slipway-exec run`, without what only the moment of its start tells. */
 export interface DirectCommand {
@@ -43,7 +44,13 @@ const RLIMITS = [
 ].map(name => `RLIMIT_${name}`);
 
 /** What a config.json has of it; the specification lets most of it out. */
-type BundleProcess = Partial<Omit<OciProcess, 'user'>> & {
+type BundleProcess = Partial<Omit<OciProcess, 'user' | 'rlimits'>> & {
+  /** The limits as JSON has them, exactly; see `keepExactNumbers`. */
+  readonly rlimits?: readonly {
+    readonly type: string;
+    readonly soft: unknown;
+    readonly hard: unknown;
+  }[];
   readonly cwd: string;
   readonly user: Partial<OciUser> & Pick<OciUser, 'uid' | 'gid'>;
 };
@@ -62,7 +69,7 @@ export interface DirectContainer {
  *   may trace processes
  */
 export function readDirectContainer(config: string): DirectContainer | undefined {
-  const {process, linux} = JSON.parse(config, exactNumbers) as {
+  const {process, linux} = JSON.parse(config, keepExactNumbers) as {
     readonly process: BundleProcess;
     readonly linux: OciLinux;
   };
@@ -89,7 +96,7 @@ export function directPlan(
   {containerId, command, init, cgroups, filterFile}: DirectCommand,
 ): Buffer | undefined {
   const {user, cwd, env = [], rlimits = [], capabilities, noNewPrivileges, oomScoreAdj} = process;
-  const pairs: [string, string | number | bigint][] = [
+  const pairs: [string, string | number][] = [
     ['pid', init.pid],
     ['start-time', init.startTime],
     ...cgroups.map((folder): [string, string] => ['cgroup', `${folder}/cgroup.procs`]),
@@ -99,7 +106,7 @@ export function directPlan(
     ['capabilities', capabilityMasks(capabilities).join(' ')],
     ...rlimits.map(({type, soft, hard}): [string, string] => [
       'rlimit',
-      `${RLIMITS.indexOf(type)} ${soft} ${hard}`,
+      `${RLIMITS.indexOf(type)} ${JSON.stringify(soft)} ${JSON.stringify(hard)}`,
     ]),
     ['keyring', `_ses.${containerId}`], // runc's name for it: its commands share one
     ['cwd', cwd],
@@ -155,11 +162,4 @@ function capabilityMasks(sets: Partial<OciCapabilities> = {}): readonly string[]
 /** Of variables with one name the last one counts. */
 function lastOfEach(env: readonly string[]): readonly string[] {
   return [...new Map(env.map(variable => [variable.split('=', 1)[0], variable])).values()];
-}
-
-/** Numbers beyond 2^53 (RLIM_INFINITY is 2^64 − 1) as bigints of their digits. */
-function exactNumbers(_key: string, value: unknown, ...[context]: unknown[]): unknown {
-  if (typeof value !== 'number' || Number.isSafeInteger(value)) return value;
-  const {source = ''} = context as {readonly source?: string};
-  return /^-?[0-9]+$/.test(source) ? BigInt(source) : value;
 }

@@ -1,9 +1,8 @@
-import {setTimeout as sleep} from 'node:timers/promises';
 import type {OciRuntime} from '../oci/oci-runtime.ts';
 import type {StreamIo} from '../streaming/stream-io.ts';
 import {type ExecStreams, pipeStreams, terminalStreams} from './exec-streams.ts';
 import type {ExecTarget} from './exec-target.ts';
-import {type RunningExec, startExec} from './runtime-exec.ts';
+import {killAfter, type RunningExec, startExec} from './runtime-exec.ts';
 
 export interface ExecStreamOptions {
   readonly runtime: OciRuntime;
@@ -71,13 +70,6 @@ async function waitForExit({
 }
 
 async function hangUpThenKill(exec: RunningExec): Promise<void> {
-  const ended = new AbortController();
-  const end = (): void => {
-    ended.abort();
-  };
-  const gone = exec.exited.then(end, end);
   await exec.hangUp();
-  await sleep(HANGUP_TIMEOUT_MS, undefined, {signal: ended.signal}).catch(() => undefined);
-  if (!ended.signal.aborted) await exec.kill();
-  await gone;
+  await killAfter(exec, HANGUP_TIMEOUT_MS);
 }

@@ -1,4 +1,5 @@
 import type {TerminalSize} from '../sys/terminal.ts';
+import {keepExactNumbers} from './exact-numbers.ts';
 
 /** What an exec'd process differs in from the container's own. */
 export interface ExecProcess {
@@ -29,13 +30,4 @@ export function execProcessSpec(config: string, {command, terminal, size}: ExecP
   delete spec['consoleSize']; // the size of the container's own terminal
   if (size !== undefined) spec['consoleSize'] = {height: size.rows, width: size.columns};
   return JSON.stringify(spec);
-}
-
-/** Node 24 has these (ECMAScript proposal "JSON.parse source text access"); TypeScript's lib not. */
-const {rawJSON} = JSON as unknown as {readonly rawJSON: (text: string) => unknown};
-
-function keepExactNumbers(_key: string, value: unknown, ...[context]: unknown[]): unknown {
-  if (typeof value !== 'number' || Number.isSafeInteger(value)) return value;
-  const {source} = context as {readonly source?: string};
-  return source === undefined ? value : rawJSON(source);
 }

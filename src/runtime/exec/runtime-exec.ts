@@ -100,6 +100,18 @@ export function startExec(options: StartExecOptions): RunningExec {
   }
 }
 
+/** Waits for the end of an exec, and kills what has not ended by then; resolves when it is gone. */
+export async function killAfter({exited, kill}: RunningExec, timeoutMs: number): Promise<void> {
+  const ended = new AbortController();
+  const end = (): void => {
+    ended.abort();
+  };
+  const gone = exited.then(end, end);
+  await sleep(timeoutMs, undefined, {signal: ended.signal}).catch(() => undefined);
+  if (!ended.signal.aborted) await kill();
+  await gone;
+}
+
 function runtimeInvocation(
   config: string,
   files: ExecFiles,

@@ -1,10 +1,10 @@
-import {createHash, randomBytes} from 'node:crypto';
+import {randomBytes} from 'node:crypto';
 import {existsSync, rmSync} from 'node:fs';
 import {mkdir, readFile, rm} from 'node:fs/promises';
-import {Socket} from 'node:net';
+import type {Socket} from 'node:net';
 import {join} from 'node:path';
 import {once} from 'node:events';
-import {setTimeout as sleep} from 'node:timers/promises';
+import {sha256Hex} from '#shared/digest';
 import {CodedError, messageOf} from '#shared/errors';
 import type {Log} from '#shared/log';
 import type {RuntimeErrorCode} from '../errors.ts';
@@ -16,7 +16,8 @@ import {close} from '../sys/libc.ts';
 import {sealedCopy} from '../sys/memory-file.ts';
 import {processStartTime} from '../sys/processes.ts';
 import type {ExecTarget} from './exec-target.ts';
-import {type RunningExec, startExec} from './runtime-exec.ts';
+import {openReader} from './output.ts';
+import {killAfter, type RunningExec, startExec} from './runtime-exec.ts';
 
 /** Filters as the kernel has them, by the profile that an OCI runtime made them of. */
 export interface SeccompFilters {
@@ -83,7 +84,7 @@ export function createSeccompFilters(options: SeccompFiltersOptions): SeccompFil
   };
   return {
     find(seccomp, runtime, container) {
-      const hash = hashOf(seccomp, runtime);
+      const hash = sha256Hex(JSON.stringify([runtime.path, seccomp]));
       const file = known.get(hash);
       if (file !== undefined && existsSync(file)) return file;
       if (!isWorthATry(hash, container)) return undefined;
@@ -95,14 +96,6 @@ export function createSeccompFilters(options: SeccompFiltersOptions): SeccompFil
       await Promise.all(learning.values());
     },
   };
-}
-
-/** Arguments of rules may be bigints, which JSON does not have. */
-function hashOf(seccomp: OciSeccomp, {path}: OciRuntime): string {
-  const text = JSON.stringify([path, seccomp], (_key, value: unknown) =>
-    typeof value === 'bigint' ? `${value}n` : value,
-  );
-  return createHash('sha256').update(text).digest('hex');
 }
 
 interface Saving extends SeccompFiltersOptions {
@@ -120,7 +113,7 @@ async function saveFilter(saving: Saving): Promise<void> {
   // Of its own: the container's root may do to this file whatever an owner may.
   const copy = sealedCopy(path);
   const [input, output] = [openPipe(), openPipe()];
-  const ready = new Socket({fd: output.read, writable: false});
+  const ready = openReader(output.read);
   ready.on('error', () => undefined);
   let held: RunningExec | undefined;
   try {
@@ -151,7 +144,8 @@ async function saveFilter(saving: Saving): Promise<void> {
     close(copy);
     close(input.write);
     ready.destroy();
-    if (held !== undefined) await end(held);
+    // It ends by itself, unless the container keeps it from that.
+    if (held !== undefined) await killAfter(held, END_MS);
   }
 }
 
@@ -161,18 +155,6 @@ async function untilReady(held: RunningExec, ready: Socket, signal: AbortSignal)
   });
   await Promise.race([once(ready, 'data', {signal}), ended]);
   ended.catch(() => undefined); // it does so later, when its input ends
-}
-
-/** It ends by itself, unless the container keeps it from that. */
-async function end(held: RunningExec): Promise<void> {
-  const ended = held.exited.then(
-    () => true,
-    () => true,
-  );
-  const late = new AbortController();
-  const timer = sleep(END_MS, false, {signal: late.signal}).catch(() => true);
-  if (await Promise.race([ended, timer])) late.abort();
-  else await held.kill();
 }
 
 /** `Seccomp_filters` of /proc/PID/status, Linux 5.9 and later. */

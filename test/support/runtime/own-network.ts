@@ -1,6 +1,7 @@
 import {chmod, mkdir, readdir, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {run} from '#shared/local-process';
+import {eventually} from '#test/eventually';
 
 /** A network namespace for a daemon: its bridges and packet filter are nobody else's. */
 export interface OwnNetwork extends AsyncDisposable {
@@ -33,6 +34,16 @@ export async function ownNetwork(name: string): Promise<OwnNetwork> {
       await must(['ip', 'netns', 'del', name]);
     },
   };
+}
+
+/**
+ * Pairs of interfaces that are still in the namespace, '' for none. The kernel takes a pod's
+ * namespace down, and the pairs into it, a little after its last process has gone: it is waited for.
+ */
+export async function leftPairs({run: runInside}: OwnNetwork): Promise<string> {
+  const pairs = async () => (await runInside(['ip', '-o', 'link', 'show', 'type', 'veth'])).trim();
+  await eventually(async () => (await pairs()) === '').catch(() => undefined);
+  return await pairs();
 }
 
 /** As a plain node has it: a bridge with addresses of its own, and host ports. */
