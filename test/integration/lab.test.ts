@@ -8,7 +8,8 @@ import {mkdtemp, readdir, readFile, rm, stat} from 'node:fs/promises';
 import {networkInterfaces, tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {CodedError} from '#shared/errors';
-import {hasCommand, run} from '#shared/local-process';
+import {run} from '#shared/local-process';
+import {hostProgram} from '#test/host-path';
 import {waitFor} from '#shared/wait-for';
 import {parseYaml} from '#shared/yaml';
 import {createLab} from '#lab/lab';
@@ -286,8 +287,8 @@ async function waitForHost(condition: () => Promise<boolean>): Promise<void> {
 type Snapshot = ReadonlySet<string>;
 
 async function machineSnapshot(): Promise<Snapshot> {
-  const output = async (argv: readonly string[]) =>
-    hasCommand(argv[0] ?? '') ? (await run(argv, {signal})).stdout : '';
+  const nft = hostProgram('nft');
+  const ruleset = nft === undefined ? '' : (await run([nft, 'list', 'ruleset'], {signal})).stdout;
   const mounts = await readFile('/proc/self/mountinfo', 'utf8');
   const names = (folder: string) => readdir(folder).catch(() => [] as string[]);
   const hierarchies = await names('/sys/fs/cgroup');
@@ -304,7 +305,7 @@ async function machineSnapshot(): Promise<Snapshot> {
         /:\/slipway-lab/.test(readIfThere(`/proc/${name}/cgroup`)) &&
         readIfThere(`/proc/${name}/cmdline`) !== '', // a zombie waits for the machine's init alone
     ),
-    rule: (await output(['nft', 'list', 'ruleset'])).split('\n'),
+    rule: ruleset.split('\n'),
     setting: await machineSettings(),
   };
   return new Set(

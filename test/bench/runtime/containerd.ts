@@ -1,6 +1,6 @@
 import {mkdir, symlink, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
-import {HOST_PATH} from './peer.ts';
+import {HOST_PATH} from '#test/host-path';
 import type {PeerPrograms} from './programs.ts';
 
 /** Writes the configuration of a containerd that touches nothing outside `folder`. */

@@ -3,6 +3,7 @@ import {once} from 'node:events';
 import {readFile, readdir, readlink} from 'node:fs/promises';
 import {connectCri, type CriClient} from '#runtime/client/connect';
 import {waitFor} from '#shared/wait-for';
+import {HOST_PATH} from '#test/host-path';
 
 /** A runtime daemon under measurement, in mount and network namespaces of its own. */
 export interface Peer {
@@ -34,11 +35,6 @@ export interface PeerOptions {
   readonly signal: AbortSignal;
 }
 
-/**
- * A host's, not npm's: one of the packages here has a program `nft`, which the portmap plugin would
- * run for each pod, on a Node of its own.
- */
-export const HOST_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const READY_MS = 30_000;
 const STOP_MS = 20_000;
 const TICKS_PER_SECOND = 100; // USER_HZ of every Linux that we run on

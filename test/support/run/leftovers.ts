@@ -1,6 +1,7 @@
 import {readdir, readFile} from 'node:fs/promises';
 import {join} from 'node:path';
-import {hasCommand, run} from '#shared/local-process';
+import {run} from '#shared/local-process';
+import {hostProgram} from '#test/host-path';
 
 /** Names of what tests could leave on a machine, by kind. */
 export type MachineSnapshot = Readonly<Record<string, readonly string[]>>;
@@ -44,8 +45,9 @@ async function folders(path: string): Promise<readonly string[]> {
 }
 
 async function filterTables(): Promise<readonly string[]> {
-  if (!hasCommand('nft')) return [];
-  const {stdout} = await run(['nft', 'list', 'tables'], {signal: new AbortController().signal});
+  const nft = hostProgram('nft');
+  if (nft === undefined) return [];
+  const {stdout} = await run([nft, 'list', 'tables'], {signal: new AbortController().signal});
   return stdout.split('\n').filter(Boolean);
 }
 
