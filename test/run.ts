@@ -9,7 +9,7 @@ import {messageOf} from '#shared/errors';
 import {startArtifacts, type ArtifactBuild} from '#test/run/artifacts';
 import {missingReason} from '#test/run/machine';
 import {findLeftovers, snapshotMachine} from '#test/run/leftovers';
-import {removeLeftLab} from '#test/run/left-lab';
+import {removeDeadLab, removeLeftLab} from '#test/run/left-lab';
 import {runChecks, runLevel, type LevelResult} from '#test/run/level';
 import {formatResults, formatTotals, totalsOf} from '#test/run/report';
 
@@ -42,7 +42,7 @@ async function runSteps(wanted: readonly Step[], signal: AbortSignal): Promise<L
   const results: LevelResult[] = [];
   const usesMachine = wanted.some(step => MACHINE_STEPS.includes(step));
   const reason = usesMachine ? await missingReason(signal) : undefined;
-  const before = usesMachine && reason === undefined ? await snapshotMachine() : undefined;
+  const before = usesMachine && reason === undefined ? await cleanMachine(signal) : undefined;
   // Twenty minutes of compiling on a cold machine: checks and unit tests run meanwhile.
   const artifacts = before === undefined ? undefined : startArtifacts(signal);
   try {
@@ -63,6 +63,12 @@ async function runSteps(wanted: readonly Step[], signal: AbortSignal): Promise<L
     if (before !== undefined) results.push(await cleanUp(before));
   }
   return results;
+}
+
+async function cleanMachine(signal: AbortSignal): ReturnType<typeof snapshotMachine> {
+  const dead = await removeDeadLab(signal);
+  if (dead !== undefined) console.log(`removed what the dead lab of ${dead} had left`);
+  return await snapshotMachine();
 }
 
 /** Both at once where no compiler of artifacts has the processors. */

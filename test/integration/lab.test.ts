@@ -12,7 +12,9 @@ import {run} from '#shared/local-process';
 import {hostProgram} from '#test/host-path';
 import {waitFor} from '#shared/wait-for';
 import {parseYaml} from '#shared/yaml';
+import {killGroup} from '#lab/cgroups';
 import {createLab} from '#lab/lab';
+import {removeDeadLab} from '#test/run/left-lab';
 
 const BUILD_TIMEOUT_MS = 600_000;
 const needsRoot = process.getuid?.() === 0 ? undefined : 'needs root';
@@ -228,6 +230,15 @@ test.serial('down removes everything, whatever runs or is paused in the hosts', 
   t.false(await lab.isUp());
   t.false(existsSync('/run/slipway-lab'));
   t.false(await lab.down({signal, onEvent}));
+});
+
+test.serial('tests begin without what a killed lab left on the machine', async t => {
+  t.timeout(BUILD_TIMEOUT_MS);
+  await lab.up({hosts: 1, signal, onEvent});
+  await killGroup('', signal);
+  t.is(await removeDeadLab(signal), lab.checkout);
+  t.deepEqual(differences(lab.before, await machineSnapshot()), []);
+  t.is(await removeDeadLab(signal), undefined);
 });
 
 async function createTestLab() {
