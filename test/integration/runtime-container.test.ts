@@ -74,6 +74,38 @@ runtimes.each(
   },
 );
 
+runtimes.each('a container is started once, and the runtime knows of it', async (t, bench) => {
+  const container = await bench.create(shell('sleep 100'));
+  t.is((await bench.runtime.state(container.id))?.status, 'created');
+  await bench.runtime.start(container.id, container);
+  t.is((await bench.runtime.state(container.id))?.status, 'running');
+  await eventually(async () => {
+    return (await readFile(`/proc/${container.pid}/cmdline`, 'utf8')).includes('sleep 100');
+  });
+  await t.throwsAsync(bench.runtime.start(container.id, container), {
+    code: 'ERR_OCI_RUNTIME_FAILED',
+  });
+  t.true(isRunning(container));
+});
+
+runtimes.each('a process that ends at once was started all the same', async (t, bench) => {
+  const container = await bench.create(shell('exit 7'));
+  await bench.runtime.start(container.id, container);
+  t.is((await container.exited).exitCode, 7);
+});
+
+runtimes.each(
+  'the start of a container that was killed is refused by its runtime',
+  async (t, bench) => {
+    const container = await bench.create(shell('sleep 100'));
+    killProcess(container.init, 'SIGKILL');
+    await container.exited;
+    await t.throwsAsync(bench.runtime.start(container.id, container), {
+      code: 'ERR_OCI_RUNTIME_FAILED',
+    });
+  },
+);
+
 test('a runtime that cannot be run is named', async t => {
   const runtime = openOciRuntime({
     name: 'x',

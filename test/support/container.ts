@@ -89,6 +89,7 @@ export async function workbench({
     path: runtimePath,
     root: join(folder.path, 'runtime'),
     systemdCgroup: false,
+    isRunc: name === 'runc',
   });
   const exitsDirectory = join(folder.path, 'exits');
   const logsDirectory = join(folder.path, 'logs');
@@ -137,7 +138,7 @@ export async function workbench({
     create,
     start: async request => {
       const container = await create(request);
-      await runtime.start(container.id);
+      await runtime.start(container.id, container);
       return container;
     },
     async [Symbol.asyncDispose]() {

@@ -50,6 +50,7 @@ export async function specBench(runc: string, name = 'runc'): Promise<SpecBench>
     path: runc,
     root: join(folder.path, 'runtime'),
     systemdCgroup: false,
+    isRunc: true,
   });
   const host = readHostAbilities(layout, await runtime.features({signal}));
   const namespaces = join(folder.path, 'ns');

@@ -76,7 +76,7 @@ export async function openDirect(
 ): Promise<DirectExec> {
   const folder = join(path, 'seccomp');
   const log = createLog({level: 'info', write: () => undefined});
-  const options = {path: slipwayExec, folder, isPlain: () => true, log, signal};
+  const options = {path: slipwayExec, folder, log, signal};
   const direct = await openDirectExec(options);
   if (direct === undefined) throw new Error('slipway-exec does not work on this machine');
   return direct;

@@ -2,7 +2,6 @@ import {existsSync, readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {messageOf} from '#shared/errors';
 import type {Log} from '#shared/log';
-import type {OciRuntime} from '../oci/oci-runtime.ts';
 import {runCommand} from '../process/run.ts';
 import {close} from '../sys/libc.ts';
 import {sealedCopy} from '../sys/memory-file.ts';
@@ -15,8 +14,6 @@ export interface DirectExecOptions {
   readonly path: string;
   /** For seccomp filters; on tmpfs, only root reads it. */
   readonly folder: string;
-  /** True for an OCI runtime whose containers are plain processes under runc's rules. */
-  readonly isPlain: (runtime: OciRuntime) => boolean;
   readonly log: Log;
   readonly signal: AbortSignal;
 }
@@ -42,12 +39,10 @@ export async function openDirectExec(options: DirectExecOptions): Promise<Direct
 }
 
 class Direct implements DirectExec {
-  readonly #options: DirectExecOptions;
   #program: number | undefined;
   readonly #filters: ReturnType<typeof createSeccompFilters>;
 
   constructor(options: DirectExecOptions, program: number) {
-    this.#options = options;
     this.#program = program;
     this.#filters = createSeccompFilters({...options, program});
   }
@@ -56,7 +51,7 @@ class Direct implements DirectExec {
     config: string,
     {runtime, container, command}: Parameters<DirectExec['prepare']>[1],
   ): ReturnType<DirectExec['prepare']> {
-    if (this.#program === undefined || !this.#options.isPlain(runtime)) return undefined;
+    if (this.#program === undefined || !runtime.isRunc) return undefined;
     const plain = readDirectContainer(config);
     if (plain === undefined) return undefined;
     const filterFile = plain.seccomp && this.#filters.find(plain.seccomp, runtime, container);

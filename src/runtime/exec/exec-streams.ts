@@ -2,10 +2,9 @@ import {Socket} from 'node:net';
 import type {Writable} from 'node:stream';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {ReadStream} from 'node:tty';
-import {openPipe} from '../process/pipe.ts';
+import {openPipe, openReader} from '../process/pipe.ts';
 import type {StreamIo} from '../streaming/stream-io.ts';
 import {openTerminal, setTerminalSize, type TerminalSize} from '../sys/terminal.ts';
-import {openReader} from './output.ts';
 import type {RunningExec} from './runtime-exec.ts';
 
 /** Our side of the standard streams of one exec. */

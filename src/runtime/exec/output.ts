@@ -1,6 +1,6 @@
-import {closeSync, readSync} from 'node:fs';
-import {Socket} from 'node:net';
+import {readSync} from 'node:fs';
 import {isErrno} from '#shared/errors';
+import {openReader} from '../process/pipe.ts';
 
 const READ_BYTES = 64 * 1024;
 /** The most that a pipe holds (fcntl F_SETPIPE_SZ needs a privilege beyond it). */
@@ -44,16 +44,6 @@ export function collectOutput(fd: number, bytesMax: number): Output {
     },
     close: () => socket.destroy(),
   };
-}
-
-/** A stream of a pipe's reading end; the descriptor is closed when this fails, and by its end. */
-export function openReader(fd: number): Socket {
-  try {
-    return new Socket({fd, readable: true, writable: false});
-  } catch (error) {
-    closeSync(fd);
-    throw error;
-  }
 }
 
 /** Reads what a pipe holds at this moment; the descriptor does not block, as libuv has set it. */

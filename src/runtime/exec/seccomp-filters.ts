@@ -9,14 +9,13 @@ import {CodedError, messageOf} from '#shared/errors';
 import type {Log} from '#shared/log';
 import type {RuntimeErrorCode} from '../errors.ts';
 import type {OciRuntime} from '../oci/oci-runtime.ts';
-import {openPipe} from '../process/pipe.ts';
+import {openPipe, openReader} from '../process/pipe.ts';
 import {runCommand} from '../process/run.ts';
 import type {OciSeccomp} from '../spec/oci-spec.ts';
 import {close} from '../sys/libc.ts';
 import {sealedCopy} from '../sys/memory-file.ts';
 import {processStartTime} from '../sys/processes.ts';
 import type {ExecTarget} from './exec-target.ts';
-import {openReader} from './output.ts';
 import {killAfter, type RunningExec, startExec} from './runtime-exec.ts';
 
 /** Filters as the kernel has them, by the profile that an OCI runtime made them of. */

@@ -1,7 +1,9 @@
-import {basename} from 'node:path';
+import {basename, join} from 'node:path';
 import {CodedError, isCoded, messageOf} from '#shared/errors';
 import type {RuntimeErrorCode} from '../errors.ts';
 import {runCommand} from '../process/run.ts';
+import type {ProcessIdentity} from '../sys/processes.ts';
+import {passExecFifo} from './exec-fifo.ts';
 import {parseFeatures, type RuntimeFeatures} from './runtime-features.ts';
 import {runtimeEnvironment} from './runtime-environment.ts';
 import {runtimeMessage} from './runtime-message.ts';
@@ -38,9 +40,15 @@ export interface OciRuntime {
   /** Folder where the runtime keeps its state; on tmpfs. */
   readonly root: string;
   readonly systemdCgroup: boolean;
+  /** See {@link OciRuntimeOptions.isRunc}. */
+  readonly isRunc: boolean;
   /** What stands before every sub-command, `--systemd-cgroup` excepted (conmon adds that itself). */
   readonly globalArguments: readonly string[];
-  start(id: string, options?: Waiting): Promise<void>;
+  /** @param options.init the process that `create` made: a start of runc's is quicker with it */
+  start(
+    id: string,
+    options?: Waiting & {readonly init?: ProcessIdentity | undefined},
+  ): Promise<void>;
   /** @param signalName `TERM`, `SIGTERM` or a number; `all` reaches every process of the container */
   kill(id: string, signalName: string, options?: Waiting & {readonly all?: boolean}): Promise<void>;
   /**
@@ -63,10 +71,16 @@ export interface OciRuntimeOptions {
   readonly path: string;
   readonly root: string;
   readonly systemdCgroup: boolean;
+  /**
+   * True for runc itself: its containers are processes in namespaces and nothing more, and its state
+   * is known. What is asked of a runtime often is then done without it. Default: false.
+   */
+  readonly isRunc?: boolean;
 }
 
 /** Starts nothing: a runtime that cannot be run is reported by `version`. */
-export function openOciRuntime({name, path, root, systemdCgroup}: OciRuntimeOptions): OciRuntime {
+export function openOciRuntime(options: OciRuntimeOptions): OciRuntime {
+  const {name, path, root, systemdCgroup, isRunc = false} = options;
   const globalArguments = [`--root=${root}`, '--log-format=json'];
   const ask = async (subcommand: readonly string[], call: CallOptions): Promise<Answer> =>
     await askRuntime([path, ...globalArguments, ...subcommand], call);
@@ -76,8 +90,10 @@ export function openOciRuntime({name, path, root, systemdCgroup}: OciRuntimeOpti
     path,
     root,
     systemdCgroup,
+    isRunc,
     globalArguments,
-    start: async (id, {signal} = {}) => {
+    start: async (id, {init, signal} = {}) => {
+      if (isRunc && init && (await passExecFifo(join(root, id), {init, signal}))) return;
       outputOf(await ask(['start', id], {timeoutMs: START_TIMEOUT_MS, signal}));
     },
     kill: async (id, signalName, {signal, all = false} = {}) => {

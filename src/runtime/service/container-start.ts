@@ -30,7 +30,7 @@ async function startNow(container: Container, deps: Dependencies): Promise<void>
   if (status.state !== 'created') throw containerState(id, {is: status.state, needs: 'created'});
   const life = deps.lives.of(id);
   const startedAtNs = deps.clock.now();
-  const starting = deps.runtimes.get(metadata.runtimeHandler).start(id);
+  const starting = deps.runtimes.get(metadata.runtimeHandler).start(id, {init: status.init});
   life.starting = starting.then(() => {
     return container.update(now =>
       now.state === 'created' ? {...now, state: 'running', startedAtNs} : now,

@@ -47,7 +47,7 @@ export async function openParts(
   const live = {...config}; // what the puller reads at every pull; a reload writes to it
   const layout = layoutOf(config);
   await Promise.all([config.root, config.state].map(makeFolder));
-  const runtimes = openRuntimes(config);
+  const runtimes = await openRuntimes(config, ending);
   const cgroups = cgroupLayout();
   const clock = systemClock();
   const {sandboxes, containers} = openStores(layout);
@@ -73,7 +73,12 @@ export async function openParts(
     puller,
     network,
     runtimes,
-    directExec: await openDirect(runtimes, {config, log}, ending),
+    directExec: await openDirectExec({
+      path: config.execProgram,
+      folder: join(config.state, 'seccomp'),
+      log,
+      signal: ending,
+    }),
     sandboxes,
     containers,
     queues: new PodQueues(),
@@ -136,36 +141,23 @@ async function readAbilities(
   };
 }
 
-/** Where the program or the kernel cannot do it, or no runtime is runc: undefined. */
-async function openDirect(
-  runtimes: Runtimes,
-  {config, log}: Pick<DaemonOptions, 'config' | 'log'>,
-  signal: AbortSignal,
-): Promise<Dependencies['directExec']> {
-  // Others may make more of a container than processes in namespaces.
-  const isRunc = async (name: string): Promise<boolean> => {
-    const version = await runtimes
-      .get(name)
-      .version({signal})
-      .catch(() => ''); // told by Status
-    return version.startsWith('runc version ');
-  };
-  const plain = new Set<string>();
-  for (const name of runtimes.names) if (await isRunc(name)) plain.add(name);
-  const folder = join(config.state, 'seccomp');
-  const isPlain = ({name}: {readonly name: string}): boolean => plain.has(name);
-  return openDirectExec({path: config.execProgram, folder, isPlain, log, signal});
-}
-
 /** 0711: containers reach their own files through it, and nobody can list it. */
 async function makeFolder(path: string): Promise<void> {
   await mkdir(path, {recursive: true, mode: 0o711});
 }
 
-function openRuntimes({runtimes, defaultRuntime, cgroupManager}: RuntimeConfig): Runtimes {
+async function openRuntimes(config: RuntimeConfig, signal: AbortSignal): Promise<Runtimes> {
+  const {runtimes, defaultRuntime, cgroupManager} = config;
   const systemdCgroup = cgroupManager === 'systemd';
-  const opened = Object.entries(runtimes).map(
-    ([name, {path, root}]) => [name, openOciRuntime({name, path, root, systemdCgroup})] as const,
-  );
+  const open = async ([name, {path, root}]: [string, {path: string; root: string}]) => {
+    const options = {name, path, root, systemdCgroup};
+    const asked = openOciRuntime(options).version({signal});
+    const version = await asked.catch(() => ''); // told by Status
+    return [
+      name,
+      openOciRuntime({...options, isRunc: version.startsWith('runc version ')}),
+    ] as const;
+  };
+  const opened = await Promise.all(Object.entries(runtimes).map(open));
   return runtimesByHandler(Object.fromEntries(opened), defaultRuntime);
 }

@@ -40,8 +40,9 @@ export async function startSandboxInit(
     placeMonitor: monitor => placeMonitor(monitor, metadata, deps),
     signal: deps.ending,
   });
-  await runtime.start(id);
-  return {pid, startTime: pidStartTime};
+  const init = {pid, startTime: pidStartTime};
+  await runtime.start(id, {init});
+  return init;
 }
 
 /** Ends it and removes what it had; the containers in its namespace die with it. Idempotent. */
