@@ -14,7 +14,7 @@ import {openDirect, underRuntimes} from '#test/under-runtimes';
 const {signal} = new AbortController();
 const runtimes = underRuntimes(test);
 const IDLE = shell('while :; do sleep 1; done');
-const SECCOMP = defaultSeccomp(['CAP_CHOWN'], process.arch);
+const SECCOMP = defaultSeccomp(['CAP_CHOWN'], {architecture: process.arch, x32: true});
 
 /** Everything that a process can tell about itself, without pids and times. */
 const LIFE = `

@@ -23,6 +23,7 @@ export function aMachine(changes: Partial<HostAbilities> = {}): HostAbilities {
     swapAccounting: true,
     recursiveReadOnly: true,
     architecture: 'x64',
+    x32: true,
     ...changes,
   };
 }

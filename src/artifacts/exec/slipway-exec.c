@@ -6,6 +6,7 @@
  *   slipway-exec filter PID START-TIME DEPTH FILE    saves the seccomp filter of a process
  *   slipway-exec hold                                is there until its standard input ends
  *   slipway-exec check                               whether this kernel allows all of it
+ *   slipway-exec x32                                 whether it answers x32 calls: status 0, or 1
  *
  * PLAN is a file of pairs NAME\0VALUE\0 (see `take`), on a file system of the host that only root
  * reads. The exit status is the command's, 128 + n for signal n. What fails before the command
@@ -613,6 +614,15 @@ static int check(void) {
   return 0;
 }
 
+/* Asks for the process's number by the ABI of 32-bit pointers (x86-64 psABI, appendix A). */
+static int x32(void) {
+#ifdef __x86_64__
+  return syscall(0x40000000 | SYS_getpid) == -1 && errno == ENOSYS ? 1 : 0;
+#else
+  return 1;
+#endif
+}
+
 int main(int argc, char **argv) {
   if (argc == 2 && strcmp(argv[1], "hold") == 0) return hold();
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) fail("dumpable");
@@ -624,12 +634,13 @@ int main(int argc, char **argv) {
     return 0;
   }
   if (argc == 2 && strcmp(argv[1], "check") == 0) return check();
+  if (argc == 2 && strcmp(argv[1], "x32") == 0) return x32();
   if (argc == 2 && strcmp(argv[1], "--version") == 0) {
     printf("slipway-exec %s\n", VERSION);
     return 0;
   }
   fputs("usage: slipway-exec run PLAN LOG | filter PID START-TIME DEPTH FILE | hold | check |"
-        " --version\n",
+        " x32 | --version\n",
         stderr);
   return 2;
 }

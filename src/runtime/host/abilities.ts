@@ -15,10 +15,12 @@ const RECURSIVE_READ_ONLY_KERNEL = {major: 5, minor: 12};
 /**
  * What machine and OCI runtime can do, read once when the daemon starts.
  * @param features of the default OCI runtime; undefined (it cannot say) counts as "as usual".
+ * @param x32 see `answersX32`.
  */
 export function readHostAbilities(
   cgroups: CgroupLayout,
   features: RuntimeFeatures | undefined,
+  x32: boolean,
 ): HostAbilities {
   const {effective, bounding} = ownCapabilities();
   const capabilities = effective & bounding;
@@ -38,6 +40,7 @@ export function readHostAbilities(
       (features?.mountOptions.has('rro') ?? false) &&
       isAtLeast(release(), RECURSIVE_READ_ONLY_KERNEL),
     architecture: arch(),
+    x32,
   };
 }
 

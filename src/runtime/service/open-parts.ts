@@ -4,6 +4,7 @@ import {cgroupLayout, type CgroupLayout} from '../cgroup/layout.ts';
 import type {RuntimeConfig} from '../config/runtime-config.ts';
 import {openDirectExec} from '../exec/direct-exec.ts';
 import {readHostAbilities} from '../host/abilities.ts';
+import {answersX32} from '../host/x32.ts';
 import {openImageStore} from '../image/open-image-store.ts';
 import {openImagePuller} from '../image/pull.ts';
 import {openPodNetwork} from '../network/pod-network.ts';
@@ -67,7 +68,7 @@ export async function openParts(
     clock,
     layout,
     version: VERSION,
-    host: await readAbilities(runtimes, cgroups),
+    host: await readAbilities(runtimes, cgroups, await answersX32(config.execProgram, ending)),
     cgroups,
     images,
     puller,
@@ -128,10 +129,11 @@ function openStores(layout: Layout): Pick<Dependencies, 'sandboxes' | 'container
 async function readAbilities(
   runtimes: Runtimes,
   cgroups: CgroupLayout,
+  x32: boolean,
 ): Promise<Dependencies['host']> {
   const abilities = new Map<string, HostAbilities>();
   for (const name of runtimes.names) {
-    abilities.set(name, readHostAbilities(cgroups, await runtimes.get(name).features()));
+    abilities.set(name, readHostAbilities(cgroups, await runtimes.get(name).features(), x32));
   }
   return handler => {
     const {name} = runtimes.get(handler);

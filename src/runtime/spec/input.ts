@@ -98,6 +98,8 @@ export interface HostAbilities {
   readonly recursiveReadOnly: boolean;
   /** `process.arch` of the daemon: `x64`, `arm64`, … */
   readonly architecture: string;
+  /** False when the kernel is known to refuse all system calls of the x32 ABI of x86-64. */
+  readonly x32: boolean;
 }
 
 /** The daemon's configuration, as far as specs depend on it. */

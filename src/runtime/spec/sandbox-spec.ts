@@ -88,7 +88,7 @@ export function sandboxSpec(input: SandboxSpecInput): ContainerSpec {
         },
         devices: [],
         ...protectedPaths({}),
-        ...(host.seccomp ? {seccomp: defaultSeccomp([], host.architecture)} : {}),
+        ...(host.seccomp ? {seccomp: defaultSeccomp([], host)} : {}),
       },
     },
     notices: oom.notices,

@@ -15,7 +15,7 @@ export interface SeccompRequest {
   readonly privileged: boolean;
   /** What the container may do: rules of RuntimeDefault depend on it. */
   readonly capabilities: readonly string[];
-  readonly host: Pick<HostAbilities, 'architecture' | 'seccomp'>;
+  readonly host: Pick<HostAbilities, 'architecture' | 'x32' | 'seccomp'>;
   /** The parsed profile that a Localhost reference names. */
   readonly localhost: unknown;
 }
@@ -37,7 +37,7 @@ export function containerSeccomp(request: SeccompRequest): {
   switch (profile.profileType) {
     case RUNTIME_DEFAULT:
       return host.seccomp
-        ? {seccomp: defaultSeccomp(capabilities, host.architecture), notices: []}
+        ? {seccomp: defaultSeccomp(capabilities, host), notices: []}
         : {notices: ['containers run without seccomp: kernel or OCI runtime do not have it']};
     case LOCALHOST:
       if (host.seccomp)
@@ -76,8 +76,15 @@ interface Rule {
 /**
  * RuntimeDefault for a container with these capabilities, of the facts in seccomp-default.json.
  * Where two unconditional rules name a call, the first one counts: the order of the facts.
+ *
+ * Rules for x32 are left out where the kernel refuses such calls anyhow: they make the filter twice
+ * as expensive to compile, which every start of a container waits for. A filter without them ends
+ * whoever tries one (seccomp_arch_add(3), SCMP_FLTATR_ACT_BADARCH).
  */
-export function defaultSeccomp(capabilities: readonly string[], architecture: string): OciSeccomp {
+export function defaultSeccomp(
+  capabilities: readonly string[],
+  {architecture, x32}: Pick<HostAbilities, 'architecture' | 'x32'>,
+): OciSeccomp {
   const has = new Set(capabilities);
   const machine = architecture === 'x64' ? 'amd64' : architecture;
   const rules: readonly Rule[] = [
@@ -93,12 +100,14 @@ export function defaultSeccomp(capabilities: readonly string[], architecture: st
     if (rule.arguments === undefined) for (const name of names) decided.add(name);
     return [ociSyscall(rule, names)];
   });
-  const architectures = Object.entries(table.architectures).find(([name]) => name === architecture);
+  const architectures = Object.entries(table.architectures)
+    .find(([name]) => name === architecture)?.[1]
+    .filter(name => x32 || name !== 'SCMP_ARCH_X32');
   return {
     defaultAction: 'SCMP_ACT_ERRNO',
     defaultErrnoRet: table.defaultErrno,
     // Without a list the filter holds for the machine's own architecture only.
-    ...(architectures === undefined ? {} : {architectures: architectures[1]}),
+    ...(architectures === undefined ? {} : {architectures}),
     syscalls,
   };
 }

@@ -16,7 +16,8 @@ function rules({syscalls}: OciSeccomp, name: string): readonly string[] {
     );
 }
 
-const unprivileged = defaultSeccomp(['CAP_CHOWN'], 'x64');
+const X64 = {architecture: 'x64', x32: true};
+const unprivileged = defaultSeccomp(['CAP_CHOWN'], X64);
 
 test('RuntimeDefault: an unknown call is one that does not exist', t => {
   t.is(unprivileged.defaultAction, 'SCMP_ACT_ERRNO');
@@ -41,14 +42,14 @@ test('RuntimeDefault: what a capability opens depends on having it', t => {
     ['CAP_BPF', 'bpf'],
   ] as const) {
     t.deepEqual(rules(unprivileged, call), ['errno 1'], call);
-    t.deepEqual(rules(defaultSeccomp([capability], 'x64'), call), ['allow'], call);
+    t.deepEqual(rules(defaultSeccomp([capability], X64), call), ['allow'], call);
   }
 });
 
 test('RuntimeDefault: of two rules without arguments for one call the first one stays', t => {
-  t.deepEqual(rules(defaultSeccomp(['CAP_PERFMON'], 'x64'), 'perf_event_open'), ['errno 1']);
-  t.deepEqual(rules(defaultSeccomp(CAPABILITIES, 'x64'), 'perf_event_open'), ['allow']);
-  const {syscalls} = defaultSeccomp(CAPABILITIES, 'x64');
+  t.deepEqual(rules(defaultSeccomp(['CAP_PERFMON'], X64), 'perf_event_open'), ['errno 1']);
+  t.deepEqual(rules(defaultSeccomp(CAPABILITIES, X64), 'perf_event_open'), ['allow']);
+  const {syscalls} = defaultSeccomp(CAPABILITIES, X64);
   const plain = syscalls.filter(({args}) => args === undefined).flatMap(({names}) => names);
   t.is(new Set(plain).size, plain.length);
 });
@@ -60,7 +61,7 @@ test('RuntimeDefault: sockets by family and protocol', t => {
     'allow, 0 EQ 16, 2 NE 9',
     'allow, 0 NE 16',
   ]);
-  t.deepEqual(rules(defaultSeccomp(['CAP_AUDIT_WRITE'], 'x64'), 'socket'), [
+  t.deepEqual(rules(defaultSeccomp(['CAP_AUDIT_WRITE'], X64), 'socket'), [
     'errno 1, 0 EQ 40',
     'allow, 0 NE 40',
   ]);
@@ -69,11 +70,13 @@ test('RuntimeDefault: sockets by family and protocol', t => {
 test('RuntimeDefault: calls and architectures of the machine', t => {
   t.deepEqual(unprivileged.architectures, ['SCMP_ARCH_X86_64', 'SCMP_ARCH_X86', 'SCMP_ARCH_X32']);
   t.deepEqual(rules(unprivileged, 'arch_prctl'), ['allow']);
-  const arm = defaultSeccomp([], 'arm64');
+  const without = defaultSeccomp([], {architecture: 'x64', x32: false});
+  t.deepEqual(without.architectures, ['SCMP_ARCH_X86_64', 'SCMP_ARCH_X86']);
+  const arm = defaultSeccomp([], {architecture: 'arm64', x32: false});
   t.deepEqual(arm.architectures, ['SCMP_ARCH_AARCH64', 'SCMP_ARCH_ARM']);
   t.deepEqual(rules(arm, 'arch_prctl'), []);
   t.deepEqual(rules(arm, 'cacheflush'), ['allow']);
-  t.is(defaultSeccomp([], 'riscv64').architectures, undefined);
+  t.is(defaultSeccomp([], {architecture: 'riscv64', x32: false}).architectures, undefined);
 });
 
 const LOCALHOST = 2;
