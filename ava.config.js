@@ -6,7 +6,7 @@ const levels = {
     timeout: '60s',
   },
   // Both use what a machine has once (a network, a lab): one file, one test at a time.
-  integration: {files: ['test/integration/*.test.ts'], ...oneAtATime()},
+  integration: {files: ['test/integration/**/*.test.ts'], ...oneAtATime()},
   // In the order of their names: they share one lab, and the destructive ones come last.
   e2e: {files: ['test/e2e/*.test.ts'], ...oneAtATime()},
   // Takes minutes by nature, so it is no part of `npm test`; a lab of its own.

@@ -1,6 +1,6 @@
 /**
  * Specifications that the API server and our own validation have to judge alike. The unit test
- * asks the validation, test/integration/certificates-api.test.ts the API server.
+ * asks the validation, test/integration/certificates/api.test.ts the API server.
  */
 
 export interface Refused<Spec> {

@@ -20,6 +20,14 @@ const CHECKS: readonly (readonly string[])[] = [
   ['knip'],
 ]; // prettier-ignore
 
+/**
+ * Files of a level that may run beside its others. Certificates need an API server on loopback and
+ * nothing else of the machine.
+ */
+const LANES: Readonly<Record<string, readonly string[]>> = {
+  integration: ['test/integration/*.test.ts', 'test/integration/certificates/*.test.ts'],
+};
+
 /** @param onCheck called after each of them */
 export async function runChecks(signal: AbortSignal, onCheck: () => void): Promise<LevelResult> {
   console.log('\n== check');
@@ -49,7 +57,25 @@ export async function runChecks(signal: AbortSignal, onCheck: () => void): Promi
 export async function runLevel(name: string, signal: AbortSignal): Promise<LevelResult> {
   console.log(`\n== ${name}`);
   const startedMs = performance.now();
-  let lastMs = startedMs;
+  const files = LANES[name]?.map(pattern => [pattern]) ?? [[]];
+  const lanes = await Promise.all(files.map(patterns => runLane(name, patterns, signal)));
+  const sum = (count: 'passed' | 'failed' | 'skipped') =>
+    lanes.reduce((total, lane) => total + lane[count], 0);
+  return {
+    name,
+    passed: sum('passed'),
+    failed: sum('failed'),
+    skipped: sum('skipped'),
+    seconds: (performance.now() - startedMs) / 1000,
+  };
+}
+
+async function runLane(
+  level: string,
+  patterns: readonly string[],
+  signal: AbortSignal,
+): Promise<Pick<LevelResult, 'passed' | 'failed' | 'skipped'>> {
+  let lastMs = performance.now();
   const reader = new TapReader({
     onTest: ({ok, skipped, title}) => {
       const nowMs = performance.now();
@@ -60,23 +86,22 @@ export async function runLevel(name: string, signal: AbortSignal): Promise<Level
       console.log(`        ${line}`);
     },
   });
-  const {exitCode, stderr} = await run(['ava', '--tap'], {
+  const {exitCode, stderr} = await run(['ava', '--tap', ...patterns], {
     signal,
-    env: {TEST_LEVEL: name},
+    env: {TEST_LEVEL: level},
     onLine: (line, stream) => {
       if (stream === 'stdout') reader.push(line);
       else console.log(`        ${line}`);
     },
   });
   const {passed, failed, skipped} = reader;
-  const seconds = (performance.now() - startedMs) / 1000;
   // ava ends badly without a failed test when a file cannot be loaded, or when nothing was found.
   const broken = exitCode !== 0 && failed === 0;
   if (broken) console.log(`ava ended with ${exitCode}: ${stderr.split('\n').slice(-5).join('\n')}`);
-  return {name, passed, failed: broken ? 1 : failed, skipped, seconds};
+  return {passed, failed: broken ? 1 : failed, skipped};
 }
 
-/** Seconds since the test before it ended: its own time where tests run one after the other. */
+/** Seconds since the test before it in its lane ended: its own time where they run one by one. */
 function printLine(state: string, seconds: number, title: string): void {
   console.log(`${state.padEnd(6)} ${seconds.toFixed(1).padStart(6)} s  ${title}`);
 }

@@ -19,8 +19,8 @@ import {
 import {
   acceptedCertificates,
   refusedCertificates,
-} from '../certificates/apis/judged-certificates.ts';
-import {acceptedIssuers, refusedIssuers} from '../certificates/apis/judged-issuers.ts';
+} from '../../certificates/apis/judged-certificates.ts';
+import {acceptedIssuers, refusedIssuers} from '../../certificates/apis/judged-issuers.ts';
 
 // What only an API server can tell: that it takes our definitions, and what it refuses by them and
 // by the policies. There is no controller here.
