@@ -18,6 +18,7 @@ import {systemClock, type Clock} from '#certificates/kube/clock';
 import {kubeconfigCredentials} from '#certificates/kube/kubeconfig';
 import type {ResourceType} from '#certificates/kube/resource';
 import {startApiServer, type ApiServer, type ApiServerOptions} from '#test/api-server';
+import {aRequest} from './a-ruled-api.ts';
 
 export interface StartOptions {
   readonly config?: Partial<ControllerConfig>;
@@ -177,6 +178,22 @@ async function installDefinitions(client: ApiClient, signal: AbortSignal): Promi
   }
   for (const policy of admissionPolicies()) {
     await client.apply(resourceOf(policy), policy, options);
+  }
+  await waitFor(limited => capturesRequester(client, limited), {signal, timeoutMs: WAIT_MS});
+}
+
+/** A mutating policy answers 503 until it has seen the kind, seconds after the kind is served. */
+async function capturesRequester(
+  client: ApiClient,
+  signal: AbortSignal,
+): Promise<true | undefined> {
+  const lie = aRequest('nothing', {username: 'other'});
+  try {
+    const made = await client.create(kinds.certificateRequests, lie, {signal, dryRun: true});
+    return made.spec.username === 'other' ? undefined : true;
+  } catch (error) {
+    if (error instanceof ApiRefusedError) return undefined;
+    throw error;
   }
 }
 
