@@ -5,8 +5,12 @@ const levels = {
     files: ['test/**/*.test.ts', '!test/{integration,e2e,chaos}/**'],
     timeout: '60s',
   },
-  // Both use what a machine has once (a network, a lab): one file, one test at a time.
-  integration: {files: ['test/integration/**/*.test.ts'], ...oneAtATime()},
+  // Both use what a machine has once (a network, a lab): one file, one test at a time. `npm test`
+  // runs the two folders beside each other (test/support/run/level.ts).
+  integration: {
+    files: ['test/integration/*.test.ts', 'test/integration/certificates/*.test.ts'],
+    ...oneAtATime(),
+  },
   // In the order of their names: they share one lab, and the destructive ones come last.
   e2e: {files: ['test/e2e/*.test.ts'], ...oneAtATime()},
   // Takes minutes by nature, so it is no part of `npm test`; a lab of its own.

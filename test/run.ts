@@ -31,7 +31,9 @@ async function main(words: readonly string[], signal: AbortSignal): Promise<numb
   }
   const named = STEPS.filter(step => words.includes(step));
   const wanted = named.length === 0 ? DEFAULT_STEPS : named;
-  const results = await runSteps(wanted, signal);
+  const results = await runSteps(wanted, signal).catch((error: unknown) => [
+    failedStep('run', messageOf(error)),
+  ]);
   console.log(`\n${formatResults(results)}`);
   const totals = totalsOf(results);
   console.log(formatTotals(totals));

@@ -69,10 +69,13 @@ export async function workbench({
   name,
   runtimePath,
   conmonPath,
+  execProgram,
 }: {
   readonly name: string;
   readonly runtimePath: string;
   readonly conmonPath: string;
+  /** slipway-exec; without it, runc starts its containers itself. */
+  readonly execProgram?: string;
 }): Promise<Workbench> {
   const folder = await temporaryFolder();
   const layout = cgroupLayout();
@@ -90,6 +93,7 @@ export async function workbench({
     root: join(folder.path, 'runtime'),
     systemdCgroup: false,
     isRunc: name === 'runc',
+    ...(execProgram === undefined ? {} : {execProgram}),
   });
   const exitsDirectory = join(folder.path, 'exits');
   const logsDirectory = join(folder.path, 'logs');

@@ -42,8 +42,8 @@ export function underRuntimes(test: TestFn): {
   });
   const register = (title: string, name: 'runc' | 'crun', check: Check): void => {
     test(title, async t => {
-      const {conmon: conmonPath, [name]: runtimePath} = programs();
-      await using bench = await workbench({name, runtimePath, conmonPath});
+      const {conmon: conmonPath, slipwayExec: execProgram, [name]: runtimePath} = programs();
+      await using bench = await workbench({name, runtimePath, conmonPath, execProgram});
       await check(t, bench);
     });
   };

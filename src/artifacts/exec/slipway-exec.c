@@ -1,10 +1,11 @@
 /*
- * Runs one command in a running container: what `runc exec` does for a container of runc's, in a
- * fraction of its time, as there is no language runtime to start and no seccomp filter to compile.
+ * Does for a container of runc's what `runc exec` and `runc start` do, in a fraction of their time, as
+ * there is no language runtime to start and no seccomp filter to compile.
  *
  *   slipway-exec run PLAN LOG                        the command, in the foreground
  *   slipway-exec filter PID START-TIME DEPTH FILE    saves the seccomp filter of a process
  *   slipway-exec hold                                is there until its standard input ends
+ *   slipway-exec start STATE PID START-TIME          lets a created container of runc's begin
  *   slipway-exec check                               whether this kernel allows all of it
  *   slipway-exec x32                                 whether it answers x32 calls: status 0, or 1
  *
@@ -36,6 +37,7 @@
 #include <linux/keyctl.h>
 #include <linux/limits.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -591,6 +593,34 @@ static int hold(void) {
   return read(STDIN_FILENO, &byte, 1) == 0 ? 0 : EXIT_OURS;
 }
 
+/*
+ * What `runc start` does (runc 1.0 to 1.5, Container.Exec): the container's first process waits until
+ * somebody opens exec.fifo in its state for reading, writes one byte, closes the file and executes
+ * the user's program. The file is removed then, which is how runc knows that the container runs. As
+ * with runc, a process that has met this one must not be left alone before its word has come: it
+ * would die of the broken pipe. So this one waits as long as the other lives.
+ */
+static int start(const char *state, pid_t pid, unsigned long long start_time) {
+  char path[PATH_MAX], bytes[16];
+  struct stat found;
+  bool came = false;
+  int process = open_process(pid, start_time);
+  if (snprintf(path, sizeof path, "%s/exec.fifo", state) >= (int)sizeof path) refuse("long path");
+  int fifo = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+  if (fifo < 0) fail("open %s", path);
+  if (fstat(fifo, &found) != 0 || !S_ISFIFO(found.st_mode)) refuse("%s is no FIFO", path);
+  struct pollfd events[] = {{.fd = fifo, .events = POLLIN}, {.fd = process, .events = POLLIN}};
+  for (;;) {
+    if (poll(events, 2, -1) < 0) fail("wait for process %d", (int)pid);
+    ssize_t length = events[0].revents == 0 ? -1 : read(fifo, bytes, sizeof bytes);
+    if (length > 0) came = true;
+    else if (length == 0 || events[1].revents != 0) break; /* it has closed the file, or is dead */
+  }
+  if (!came) refuse("the container's process %d did not come", (int)pid);
+  if (unlink(path) != 0 && errno != ENOENT) fail("remove %s", path);
+  return 0;
+}
+
 /* Does on a child of its own what the others do. */
 static int check(void) {
   struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
@@ -633,14 +663,16 @@ int main(int argc, char **argv) {
                 (unsigned long)number(argv[4], 1024), argv[5]);
     return 0;
   }
+  if (argc == 5 && strcmp(argv[1], "start") == 0)
+    return start(argv[2], (pid_t)number(argv[3], INT32_MAX), number(argv[4], UINT64_MAX));
   if (argc == 2 && strcmp(argv[1], "check") == 0) return check();
   if (argc == 2 && strcmp(argv[1], "x32") == 0) return x32();
   if (argc == 2 && strcmp(argv[1], "--version") == 0) {
     printf("slipway-exec %s\n", VERSION);
     return 0;
   }
-  fputs("usage: slipway-exec run PLAN LOG | filter PID START-TIME DEPTH FILE | hold | check |"
-        " x32 | --version\n",
+  fputs("usage: slipway-exec run PLAN LOG | filter PID START-TIME DEPTH FILE | hold |"
+        " start STATE PID START-TIME | check | x32 | --version\n",
         stderr);
   return 2;
 }

@@ -3,7 +3,6 @@ import {CodedError, isCoded, messageOf} from '#shared/errors';
 import type {RuntimeErrorCode} from '../errors.ts';
 import {runCommand} from '../process/run.ts';
 import type {ProcessIdentity} from '../sys/processes.ts';
-import {passExecFifo} from './exec-fifo.ts';
 import {parseFeatures, type RuntimeFeatures} from './runtime-features.ts';
 import {runtimeEnvironment} from './runtime-environment.ts';
 import {runtimeMessage} from './runtime-message.ts';
@@ -76,11 +75,13 @@ export interface OciRuntimeOptions {
    * is known. What is asked of a runtime often is then done without it. Default: false.
    */
   readonly isRunc?: boolean;
+  /** slipway-exec, which starts runc's containers in less time than runc; by default runc does. */
+  readonly execProgram?: string;
 }
 
 /** Starts nothing: a runtime that cannot be run is reported by `version`. */
 export function openOciRuntime(options: OciRuntimeOptions): OciRuntime {
-  const {name, path, root, systemdCgroup, isRunc = false} = options;
+  const {name, path, root, systemdCgroup, isRunc = false, execProgram} = options;
   const globalArguments = [`--root=${root}`, '--log-format=json'];
   const ask = async (subcommand: readonly string[], call: CallOptions): Promise<Answer> =>
     await askRuntime([path, ...globalArguments, ...subcommand], call);
@@ -93,7 +94,10 @@ export function openOciRuntime(options: OciRuntimeOptions): OciRuntime {
     isRunc,
     globalArguments,
     start: async (id, {init, signal} = {}) => {
-      if (isRunc && init && (await passExecFifo(join(root, id), {init, signal}))) return;
+      if (isRunc && execProgram !== undefined && init !== undefined) {
+        const state = join(root, id);
+        if (await startDirectly([execProgram, 'start', state], init, signal)) return;
+      }
       outputOf(await ask(['start', id], {timeoutMs: START_TIMEOUT_MS, signal}));
     },
     kill: async (id, signalName, {signal, all = false} = {}) => {
@@ -125,6 +129,32 @@ export function openOciRuntime(options: OciRuntimeOptions): OciRuntime {
       return output.split('\n', 1)[0]?.trim() ?? '';
     },
   };
+}
+
+/**
+ * In a process of its own, as `runc start` would be: it ends its work when the daemon is killed.
+ *
+ * @returns false when the runtime has to say what is the matter, or the program is missing
+ */
+async function startDirectly(
+  command: readonly string[],
+  {pid, startTime}: ProcessIdentity,
+  signal: AbortSignal = never,
+): Promise<boolean> {
+  const started = runCommand({
+    command: [...command, String(pid), startTime],
+    environment: runtimeEnvironment(),
+    timeoutMs: START_TIMEOUT_MS,
+    signal,
+  });
+  return await started.then(
+    ({exitCode}) => exitCode === 0,
+    (error: unknown) => {
+      signal.throwIfAborted();
+      if (isCoded(error)) throw error;
+      return false; // it cannot be run
+    },
+  );
 }
 
 interface CallOptions {

@@ -149,10 +149,10 @@ async function makeFolder(path: string): Promise<void> {
 }
 
 async function openRuntimes(config: RuntimeConfig, signal: AbortSignal): Promise<Runtimes> {
-  const {runtimes, defaultRuntime, cgroupManager} = config;
+  const {runtimes, defaultRuntime, cgroupManager, execProgram} = config;
   const systemdCgroup = cgroupManager === 'systemd';
   const open = async ([name, {path, root}]: [string, {path: string; root: string}]) => {
-    const options = {name, path, root, systemdCgroup};
+    const options = {name, path, root, systemdCgroup, execProgram};
     const asked = openOciRuntime(options).version({signal});
     const version = await asked.catch(() => ''); // told by Status
     return [

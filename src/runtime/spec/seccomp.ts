@@ -78,8 +78,8 @@ interface Rule {
  * Where two unconditional rules name a call, the first one counts: the order of the facts.
  *
  * Rules for x32 are left out where the kernel refuses such calls anyhow: they make the filter twice
- * as expensive to compile, which every start of a container waits for. A filter without them ends
- * whoever tries one (seccomp_arch_add(3), SCMP_FLTATR_ACT_BADARCH).
+ * as expensive to compile, which every start of a container waits for. A filter without them kills
+ * the thread that tries one (seccomp_attr_set(3), SCMP_FLTATR_ACT_BADARCH).
  */
 export function defaultSeccomp(
   capabilities: readonly string[],
