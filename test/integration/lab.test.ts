@@ -174,11 +174,11 @@ test.serial('the registry stops and starts, and the site can be cut off', async 
       ({ok}) => ok,
       () => false,
     );
-  t.true(await answers());
+  await waitForHost(answers);
   await lab.stopRegistry(signal);
   t.false(await answers());
   await lab.startRegistry(signal);
-  t.true(await answers());
+  await waitForHost(answers);
   await lab.fault('cut', 'site', signal);
   t.false(await answers());
   await lab.fault('heal', 'site', signal);
@@ -337,7 +337,7 @@ function differences(before: Snapshot, after: Snapshot): readonly string[] {
  */
 async function machineSettings(): Promise<readonly string[]> {
   const volatile =
-    /user_instances|ns_last_pid|stat_refresh|tainted|hung_task_detect|perf_event_max_sample_rate/;
+    /user_instances|ns_last_pid|stat_refresh|tainted|hung_task_(detect|warnings)|perf_event_max_sample_rate/;
   const settings: string[] = [];
   for (const top of ['kernel', 'vm', 'fs']) {
     const files = await readdir(join('/proc/sys', top), {recursive: true, withFileTypes: true});

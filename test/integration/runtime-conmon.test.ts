@@ -145,7 +145,7 @@ runtimes.once(
       );
     };
 
-    await t.throwsAsync(bench.create({...shell('true'), runtime, timeoutMs: 500}), {
+    await t.throwsAsync(bench.create({...shell('true'), runtime, timeoutMs: 3_000}), {
       code: 'ERR_COMMAND_TIMED_OUT',
     });
     await isGone();

@@ -1,4 +1,4 @@
-import {readdir, rm, writeFile} from 'node:fs/promises';
+import {mkdir, readdir, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {ContainerState, PodSandboxState} from '#runtime/cri/gen/cri-v1_pb';
 import {
@@ -22,9 +22,14 @@ test('after kill -9 the next daemon knows what ran, what ended and how, and the 
   const running = await pod.run(shell('i=0; while true; do i=$((i+1)); echo $i; sleep 0.02; done'));
   const ended = await pod.run(shell('exit 5'));
   await exited(daemon(), ended);
-  const ending = await pod.run(shell('sleep 0.5; exit 6'));
+  const gate = join(daemon().state, 'gate');
+  await mkdir(gate);
+  const mounts = [{hostPath: gate, containerPath: '/gate'}];
+  const script = 'while [ ! -e /gate/open ]; do sleep 0.02; done; exit 6';
+  const ending = await pod.run({...shell(script), mounts});
   const created = await pod.create();
   await daemon().stop('SIGKILL');
+  await writeFile(join(gate, 'open'), '');
   await eventually(async () => (await readdir(join(daemon().state, 'exits'))).includes(ending));
   await daemon().start();
 

@@ -3,8 +3,8 @@ import {once} from 'node:events';
 import {writeFile} from 'node:fs/promises';
 import {createServer} from 'node:net';
 import {join} from 'node:path';
-import {run} from '#shared/local-process';
 import {waitFor} from '#shared/wait-for';
+import {unpackDebianPackages} from '#test/debian-packages';
 import {temporaryFolder} from '#test/temporary-folder';
 
 export interface DebianRegistryOptions {
@@ -36,8 +36,7 @@ export async function debianRegistry(): Promise<RegistryPackage> {
 
 /** The same into a folder of one's own; the program's path. */
 export async function unpackRegistry(folder: string): Promise<string> {
-  await mustRun(['apt-get', 'download', 'docker-registry'], folder);
-  await mustRun(['sh', '-c', 'dpkg-deb --extract docker-registry_*.deb root'], folder);
+  await unpackDebianPackages(['docker-registry'], {root: join(folder, 'root'), signal});
   return join(folder, 'root/usr/bin/docker-registry');
 }
 
@@ -77,11 +76,6 @@ ${authentication ? `auth: {htpasswd: {realm: r, path: ${passwords}}}` : ''}
       await folder[Symbol.asyncDispose]();
     },
   };
-}
-
-async function mustRun(argv: readonly string[], cwd: string): Promise<void> {
-  const {exitCode, stderr} = await run(argv, {signal, cwd});
-  if (exitCode !== 0) throw new Error(`${argv.join(' ')}: ${stderr}`);
 }
 
 async function freePort(): Promise<number> {

@@ -50,7 +50,9 @@ test.serial('an issuance takes at most eight writes, and so does a renewal', asy
   const controller = await run(t, {client, clock});
   await site.apply(aCertificate(namespace, 'web', {duration: '3h', renewBefore: '1h'}));
   const first = await settled(site, namespace, 'web', 1);
-  const issued = writes.filter(({name}) => name.startsWith('web'));
+  const ofWeb = () => writes.filter(({name}) => name.startsWith('web'));
+  await eventually(() => Promise.resolve(ofWeb().length >= 7)); // counted when they are answered
+  const issued = ofWeb();
   t.is(issued.length, 7, JSON.stringify(issued));
   t.true(writes.length <= WRITES_MAX, JSON.stringify(writes));
   const before = writes.length;
@@ -117,7 +119,8 @@ test.serial(
       await site.apply(aCertificate(namespace, name));
       const done = site.ready({namespace, name}).then(() => false);
       done.catch(() => undefined);
-      const died = await Promise.race([dying.promise, done]);
+      // The last write comes when the Certificate is Ready already.
+      const died = n < 7 ? await dying.promise : await Promise.race([dying.promise, done]);
       t.is(died || n >= 7, true, `killed after write ${n}`);
       for (const request of await requestsOf(site, namespace, name)) keys.add(keyOf(request));
       await first[Symbol.asyncDispose]();

@@ -8,6 +8,8 @@ export type MachineSnapshot = Readonly<Record<string, readonly string[]>>;
 
 /** Reads interfaces, network namespaces, mounts, control groups and packet filter tables. */
 export async function snapshotMachine(): Promise<MachineSnapshot> {
+  // `ip netns add` mounts this folder on itself when it is first used after a boot, for good.
+  const isKept = (path: string): boolean => path === '' || path === '/run/netns';
   const mounts = await readFile('/proc/self/mountinfo', 'utf8');
   return {
     interface: await names('/sys/class/net'),
@@ -15,7 +17,7 @@ export async function snapshotMachine(): Promise<MachineSnapshot> {
     mount: mounts
       .split('\n')
       .map(line => line.split(' ')[4] ?? '')
-      .filter(Boolean),
+      .filter(path => !isKept(path)),
     'control group': await controlGroups(),
     'packet filter table': await filterTables(),
   };

@@ -3,6 +3,7 @@ import {join} from 'node:path';
 import {digestOfBytes} from '#shared/oci/digest';
 import {platformOf} from '#shared/oci/platform';
 import {run} from '#shared/local-process';
+import {unpackDebianPackages} from '#test/debian-packages';
 
 /** Name of the image that {@link busyboxArchive} makes. */
 export const BUSYBOX_IMAGE = 'example.com/test/busybox:1';
@@ -26,8 +27,7 @@ export async function busyboxArchive(folder: string, signal: AbortSignal): Promi
     const {exitCode, stderr} = await run(argv, {signal, cwd: folder});
     if (exitCode !== 0) throw new Error(`${argv.join(' ')}: ${stderr}`);
   };
-  await must(['apt-get', 'download', 'busybox-static']);
-  await must(['sh', '-c', 'dpkg-deb --extract busybox-static_*.deb package']);
+  await unpackDebianPackages(['busybox-static'], {root: join(folder, 'package'), signal});
   const root = join(folder, 'root');
   for (const name of ['bin', 'etc', 'proc', 'dev', 'sys', 'tmp', 'root', 'data']) {
     await mkdir(join(root, name), {recursive: true});

@@ -1,6 +1,7 @@
-import {chmod, mkdir, readdir, writeFile} from 'node:fs/promises';
+import {chmod, mkdir, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {run} from '#shared/local-process';
+import {unpackDebianPackages} from '#test/debian-packages';
 import {eventually} from '#test/eventually';
 
 /** A network namespace for a daemon: its bridges and packet filter are nobody else's. */
@@ -86,14 +87,7 @@ export async function nftFolder(folder: string): Promise<string> {
   const root = join(folder, 'root');
   const bin = join(folder, 'bin');
   await mkdir(bin, {recursive: true});
-  const must = async (argv: readonly string[]): Promise<void> => {
-    const {exitCode, stderr} = await run(argv, {signal, cwd: folder});
-    if (exitCode !== 0) throw new Error(`${argv.join(' ')}: ${stderr}`);
-  };
-  await must(['apt-get', 'download', ...PACKAGES]);
-  for (const name of await readdir(folder)) {
-    if (name.endsWith('.deb')) await must(['dpkg-deb', '--extract', name, root]);
-  }
+  await unpackDebianPackages(PACKAGES, {root, signal});
   const libraries = ['usr/lib', 'lib'].map(place => join(root, place, 'x86_64-linux-gnu'));
   await writeFile(
     join(bin, 'nft'),

@@ -7,6 +7,7 @@ import {waitFor} from '#shared/wait-for';
 import {cgroupLayout} from '#runtime/cgroup/layout';
 import {connectCri, type CriClient} from '#runtime/client/connect';
 import {mount, unmount} from '#runtime/sys/mount';
+import {killProcess} from '#runtime/sys/processes';
 import type {RuntimePrograms} from '#test/runtime-programs';
 
 const ROOT = new URL('../../..', import.meta.url).pathname;
@@ -177,7 +178,7 @@ async function killAll(cgroupParent: string): Promise<void> {
   const {signal} = new AbortController();
   const probe = async () => {
     const pids = await processesOf(cgroupParent);
-    for (const pid of pids) process.kill(pid, 'SIGKILL');
+    for (const pid of pids) killProcess(pid, 'SIGKILL');
     return pids.length === 0 ? true : undefined;
   };
   await waitFor(probe, {signal, timeoutMs: ENDED_MS, intervalMs: 20});
