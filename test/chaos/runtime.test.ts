@@ -59,6 +59,8 @@ test('the daemon killed with -9 twenty times while 30 pods start and stop: nothi
   await eventually(async () => ((await readyReplicas(kube)) === CHAOS_PODS ? true : undefined), {
     timeoutMs: 2 * READY_MS,
     intervalMs: 1_000,
+  }).catch(async () => {
+    t.fail(await kube.run(['get', 'pods', '--namespace', 'runtime', '--output', 'wide']));
   });
   const [steady] = (await podStatus(kube, 'steady')).status.containerStatuses ?? [];
   t.is(steady?.restartCount, 0, 'a container that had nothing to do with it');

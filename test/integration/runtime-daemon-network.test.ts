@@ -1,6 +1,7 @@
 import {readFile, readlink, rename, rm, symlink, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {NamespaceMode, PodSandboxState, Protocol} from '#runtime/cri/gen/cri-v1_pb';
+import {run} from '#shared/local-process';
 import {connectTcpInNamespace} from '#runtime/sys/socket';
 import {aPod, execute, exited, podConfig, shell, statusOf} from '#test/runtime/a-pod';
 import {daemonSuite, eventually} from '#test/runtime/daemon-suite';
@@ -288,6 +289,15 @@ test("statistics show the pod's network", async t => {
   t.is(all.stats.length, 1);
   const own = await runtime.containerStats({containerId});
   t.true((own.stats?.memory?.usageBytes?.value ?? 0n) > 0n);
+
+  // As an interrupted StopPodSandbox leaves it; a kubelet dies of a network without its interface.
+  const namespace = join(daemon().state, 'sandboxes', pod.id, 'ns/net');
+  const remove = ['nsenter', `--net=${namespace}`, 'ip', 'link', 'delete', 'eth0'];
+  const {exitCode} = await run(remove, {signal});
+  t.is(exitCode, 0);
+  const bare = await runtime.podSandboxStats({podSandboxId: pod.id});
+  t.truthy(bare.stats?.linux?.cpu);
+  t.is(bare.stats?.linux?.network, undefined);
 });
 
 /** What a port of the daemon's own network says. */

@@ -64,12 +64,13 @@ export function sandboxStatsMessage(
         takenAtNs,
       );
   const io = psi(whole.stats?.pressure?.io);
+  const usage = network && networkUsage(takenAtNs, network);
   return {
     attributes: {id, metadata, labels: {...labels}, annotations: {...annotations}},
     linux: {
       cpu: cpuUsage(whole),
       memory: memoryUsage(whole.takenAtNs, whole.stats?.memory, whole.stats?.pressure?.memory),
-      ...(network === undefined ? {} : {network: networkUsage(takenAtNs, network)}),
+      ...(usage === undefined ? {} : {network: usage}),
       process: {timestamp: whole.takenAtNs, processCount: uint(whole.stats?.pids ?? 0)},
       containers: measured.containers.map(({container, sample}) =>
         containerStatsMessage(container, sample),
@@ -123,11 +124,15 @@ function swapUsage(
   };
 }
 
-/** All interfaces, the default one too: what the kubelet's summary has always listed. */
+/**
+ * All interfaces, the default one too: what the kubelet's summary has always listed. Nothing while
+ * there is no default one, as in a pod whose end was interrupted: a kubelet (1.36) takes it for
+ * granted in what it is told, and dies of its absence, again after every start.
+ */
 function networkUsage(
   timestamp: bigint,
   interfaces: readonly InterfaceUsage[],
-): MessageInitShape<typeof NetworkUsageSchema> {
+): MessageInitShape<typeof NetworkUsageSchema> | undefined {
   const all = interfaces.map(({name, rxBytes, rxErrors, txBytes, txErrors}) => ({
     name,
     rxBytes: {value: rxBytes},
@@ -135,8 +140,8 @@ function networkUsage(
     txBytes: {value: txBytes},
     txErrors: {value: txErrors},
   }));
-  const first = all.find(({name}) => name === DEFAULT_INTERFACE);
-  return {timestamp, ...(first === undefined ? {} : {defaultInterface: first}), interfaces: all};
+  const defaultInterface = all.find(({name}) => name === DEFAULT_INTERFACE);
+  return defaultInterface && {timestamp, defaultInterface, interfaces: all};
 }
 
 /** A pod without a cgroup of its own is its containers; a rate is known when all of theirs are. */

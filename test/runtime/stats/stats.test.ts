@@ -73,7 +73,9 @@ function aCollector(counters: Record<string, CgroupStats | undefined>) {
     readNetwork: path =>
       path === '/gone'
         ? undefined
-        : [{name: 'eth0', rxBytes: 1n, rxErrors: 2n, txBytes: 3n, txErrors: 4n}],
+        : path === '/bare'
+          ? []
+          : [{name: 'eth0', rxBytes: 1n, rxErrors: 2n, txBytes: 3n, txErrors: 4n}],
   });
   return {
     collector,
@@ -213,6 +215,12 @@ test('the host’s network is not the pod’s, and a namespace that is gone has 
   t.is(sandbox(collector.sandboxStats(aSandbox())).linux?.network, undefined);
   const gone = aSandbox({networkNamespace: '/gone'});
   t.is(sandbox(collector.sandboxStats(gone)).linux?.network, undefined);
+});
+
+test('a pod whose interfaces are gone already has no network: a kubelet would die of half of one', t => {
+  const {collector} = aCollector({pod: use(1n)});
+  const bare = aSandbox({networkNamespace: '/bare'});
+  t.is(sandbox(collector.sandboxStats(bare)).linux?.network, undefined);
 });
 
 test('pressure reaches the CRI’s fields', t => {
