@@ -77,7 +77,7 @@ export const runtimeSchema = z.strictObject({
   execProgram: absolutePath
     .default('/opt/slipway/bin/slipway-exec')
     .describe(
-      'Runs commands (probes) in containers of runc; without it runc does, in more time. At its default also looked up on PATH.',
+      'Starts containers of runc and runs commands (probes) in them; without it runc does, in more time. At its default also looked up on PATH.',
     ),
   pidsLimit: z
     .int({error: 'expected a whole number'})
