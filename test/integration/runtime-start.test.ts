@@ -88,9 +88,7 @@ runtimes.once('a container of runc’s begins without `runc start`', async (t, b
   t.is((await bench.runtime.state(container.id))?.status, 'created');
   await openOciRuntime({...bench.runtime, path, execProgram}).start(container.id, container);
   t.is((await bench.runtime.state(container.id))?.status, 'running');
-  await eventually(() =>
-    Promise.resolve(readFileSync(`/proc/${container.pid}/cmdline`, 'utf8').includes('sleep')),
-  );
+  await eventually(() => readFileSync(`/proc/${container.pid}/cmdline`, 'utf8').includes('sleep'));
   t.true(isRunning(container));
 });
 

@@ -51,7 +51,7 @@ test.serial('an issuance takes at most eight writes, and so does a renewal', asy
   await site.apply(aCertificate(namespace, 'web', {duration: '3h', renewBefore: '1h'}));
   const first = await settled(site, namespace, 'web', 1);
   const ofWeb = () => writes.filter(({name}) => name.startsWith('web'));
-  await eventually(() => Promise.resolve(ofWeb().length >= 7)); // counted when they are answered
+  await eventually(() => ofWeb().length >= 7); // counted when they are answered
   const issued = ofWeb();
   t.is(issued.length, 7, JSON.stringify(issued));
   t.true(writes.length <= WRITES_MAX, JSON.stringify(writes));
