@@ -1,4 +1,4 @@
-import {access, chmod, constants, mkdir, readFile, symlink, writeFile} from 'node:fs/promises';
+import {access, constants, mkdir, readFile, symlink, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {catalogue, componentOf, filesOf} from '#artifacts/catalogue';
 import {compareVersions, ensureAptPackages, goVersion} from '#artifacts/prerequisites';
@@ -8,6 +8,7 @@ import {selectEntries} from '#artifacts/sources/extract-debian';
 import {takeNpmProgram} from '#artifacts/sources/npm-program';
 import {machineArch, openPackagesSource} from '#artifacts/sources/packages';
 import {hasCommand, run} from '#shared/local-process';
+import {writeProgram} from '#test/program-file';
 import {temporaryFolder} from '#test/temporary-folder';
 import test from 'ava';
 
@@ -171,12 +172,11 @@ test.serial('a missing or old Go compiler is refused', async t => {
     process.env['PATH'] = join(folder.path, 'bin');
     await t.throwsAsync(read(), {code: 'ERR_COMPILER_MISSING'});
     const go = join(folder.path, 'bin/go');
-    await writeFile(go, '#!/bin/sh\necho go1.19.8\n');
-    await chmod(go, 0o755);
+    writeProgram(go, '#!/bin/sh\necho go1.19.8\n');
     await t.throwsAsync(read(), {code: 'ERR_COMPILER_MISSING'});
-    await writeFile(go, '#!/bin/sh\necho go1.26.8\n');
+    writeProgram(go, '#!/bin/sh\necho go1.26.8\n');
     t.is(await read(), 'go1.26.8');
-    await writeFile(go, '#!/bin/sh\necho broken >&2; exit 2\n');
+    writeProgram(go, '#!/bin/sh\necho broken >&2; exit 2\n');
     await t.throwsAsync(read(), {code: 'ERR_COMPILER_MISSING'});
   } finally {
     process.env['PATH'] = PATH;

@@ -1,4 +1,4 @@
-import {access, chmod, mkdir, readdir, readFile, rm, writeFile} from 'node:fs/promises';
+import {access, mkdir, readdir, readFile, rm, writeFile} from 'node:fs/promises';
 import {basename, join} from 'node:path';
 import {type ContainerExit, readExit} from '#runtime/conmon/exit-file';
 import {watchExits} from '#runtime/conmon/exits';
@@ -17,6 +17,7 @@ import {
   type Workbench,
 } from '#test/container';
 import {eventually} from '#test/eventually';
+import {writeProgram} from '#test/program-file';
 import {underRuntimes} from '#test/under-runtimes';
 import test from 'ava';
 
@@ -294,7 +295,6 @@ async function script(bench: Workbench, body: string): Promise<string> {
   const directory = join(bench.path, 'scripts');
   await mkdir(directory, {recursive: true});
   const path = join(directory, `script-${(await readdir(directory)).length}`);
-  await writeFile(path, `#!/bin/sh\n${body}\n`);
-  await chmod(path, 0o755);
+  writeProgram(path, `#!/bin/sh\n${body}\n`);
   return path;
 }

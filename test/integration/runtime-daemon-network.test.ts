@@ -1,8 +1,9 @@
-import {readFile, readlink, rename, rm, symlink, writeFile} from 'node:fs/promises';
+import {readFile, readlink, rename, rm, symlink} from 'node:fs/promises';
 import {join} from 'node:path';
 import {NamespaceMode, PodSandboxState, Protocol} from '#runtime/cri/gen/cri-v1_pb';
 import {run} from '#shared/local-process';
 import {connectTcpInNamespace} from '#runtime/sys/socket';
+import {writeProgram} from '#test/program-file';
 import {aPod, execute, exited, podConfig, shell, statusOf} from '#test/runtime/a-pod';
 import {daemonSuite, eventually} from '#test/runtime/daemon-suite';
 import {
@@ -231,7 +232,7 @@ test('a plugin that hangs keeps its caller no longer than the caller wants', asy
     });
     const retry = t.throwsAsync(runtime.runPodSandbox({config}));
     await eventually(async () => (await readFile(pidFile, 'utf8').catch(() => '')) !== '');
-    await writePlugin('#!/bin/sh\nexit 0\n'); // its DEL
+    writeProgram(plugin, '#!/bin/sh\nexit 0\n'); // its DEL
     process.kill(Number(await readFile(pidFile, 'utf8')), 'SIGKILL');
     await retry;
   });
@@ -311,16 +312,11 @@ async function readPort(port: number): Promise<string> {
 /** Has a script stand in for the bridge plugin meanwhile. */
 async function withPlugin(script: string, check: () => Promise<void>): Promise<void> {
   const real = await readlink(plugin);
-  await writePlugin(script);
+  writeProgram(plugin, script);
   try {
     await check();
   } finally {
     await rm(plugin);
     await symlink(real, plugin);
   }
-}
-
-async function writePlugin(script: string): Promise<void> {
-  await writeFile(`${plugin}.new`, script, {mode: 0o755});
-  await rename(`${plugin}.new`, plugin);
 }

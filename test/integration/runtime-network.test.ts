@@ -1,11 +1,12 @@
 import {once} from 'node:events';
-import {chmod, mkdir, readdir, rm, writeFile} from 'node:fs/promises';
+import {mkdir, readdir, rm, writeFile} from 'node:fs/promises';
 import {createServer} from 'node:net';
 import {join} from 'node:path';
 import {createLog} from '#shared/log';
 import {openPodNetwork, type PodNetworkIdentity} from '#runtime/network/pod-network';
 import {pinNamespaces, unpinNamespaces, withNetworkNamespace} from '#runtime/sys/namespace';
 import {connectTcpInNamespace} from '#runtime/sys/socket';
+import {writeProgram, writePrograms} from '#test/program-file';
 import {runtimePrograms} from '#test/runtime-programs';
 import {
   bridgeNetwork,
@@ -33,12 +34,11 @@ test.before('plugins and a network for them are made', async () => {
   const {cniBinDirectory} = await runtimePrograms(path, signal);
   const nft = await nftFolder(at('nft'));
   await mkdir(at('bin'));
-  for (const plugin of await readdir(cniBinDirectory)) {
+  const scripts = (await readdir(cniBinDirectory)).map(plugin => {
     const program = `${own.enter.join(' ')} ${join(cniBinDirectory, plugin)}`;
-    const script = `#!/bin/sh\nexport PATH=${nft}:$PATH\nexec ${program}\n`;
-    await writeFile(at('bin', plugin), script);
-    await chmod(at('bin', plugin), 0o755);
-  }
+    return [plugin, `#!/bin/sh\nexport PATH=${nft}:$PATH\nexec ${program}\n`] as const;
+  });
+  writePrograms(at('bin'), Object.fromEntries(scripts));
 });
 
 test.after.always(async () => {
@@ -92,8 +92,7 @@ test('many pods at once get addresses of their own', async t => {
 });
 
 test('a chain that fails at its end leaves nothing of its beginning', async t => {
-  await writeFile(at('bin/last'), '#!/bin/sh\ncat > /dev/null\n[ "$CNI_COMMAND" = DEL ]\n');
-  await chmod(at('bin/last'), 0o755);
+  writeProgram(at('bin/last'), '#!/bin/sh\ncat > /dev/null\n[ "$CNI_COMMAND" = DEL ]\n');
   const network = bridgeNetwork(at(), {bridge: BRIDGE, subnet: '10.213.10.0/24'});
   await configure({...network, plugins: [...network.plugins, {type: 'last'}]});
   using pod = newPod('pod-2');

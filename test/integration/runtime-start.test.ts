@@ -1,4 +1,4 @@
-import {chmod, writeFile} from 'node:fs/promises';
+import {writeFile} from 'node:fs/promises';
 import {existsSync, readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {run} from '#shared/local-process';
@@ -8,6 +8,7 @@ import {spawnProcess} from '#runtime/process/spawn';
 import {processStartTime} from '#runtime/sys/processes';
 import {isRunning, shell} from '#test/container';
 import {eventually} from '#test/eventually';
+import {writeProgram} from '#test/program-file';
 import {temporaryFolder} from '#test/temporary-folder';
 import {underRuntimes} from '#test/under-runtimes';
 import test from 'ava';
@@ -78,8 +79,7 @@ test('what is not the process, not its gate or not there is refused', async t =>
 runtimes.once('a container of runc’s begins without `runc start`', async (t, bench) => {
   const container = await bench.create(shell('sleep 100'));
   const path = join(bench.path, 'no-start');
-  await writeFile(path, `#!/bin/sh\necho "not asked for: $*" >&2\nexit 1\n`);
-  await chmod(path, 0o755);
+  writeProgram(path, `#!/bin/sh\necho "not asked for: $*" >&2\nexit 1\n`);
   const {slipwayExec: execProgram} = runtimes.programs();
   const others = openOciRuntime({...bench.runtime, path, isRunc: false, execProgram});
   await t.throwsAsync(others.start(container.id, container), {message: /not asked for/});

@@ -1,5 +1,6 @@
-import {chmod, mkdir, readFile, writeFile} from 'node:fs/promises';
+import {mkdir, readFile, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
+import {writeProgram} from './program-file.ts';
 import {temporaryFolder} from './temporary-folder.ts';
 
 /** One call of a fake plugin, as it saw it. */
@@ -25,7 +26,7 @@ export interface FakeNetwork extends AsyncDisposable {
   /** Makes the plugin run a piece of shell when it is called so, after it was written down. */
   readonly script: (plugin: string, command: string, shell: string) => Promise<void>;
   /** Installs a further plugin. */
-  readonly install: (plugin: string) => Promise<void>;
+  readonly install: (plugin: string) => void;
 }
 
 export const FAKE_RESULT = {
@@ -44,15 +45,13 @@ export async function fakeNetwork(...plugins: readonly string[]): Promise<FakeNe
   const [conf, bin, cache] = ['net.d', 'bin', 'cache'].map(name => join(folder.path, name));
   const callsPath = join(folder.path, 'calls');
   if (conf === undefined || bin === undefined || cache === undefined) throw new TypeError();
-  const install = async (plugin: string): Promise<void> => {
-    const program = join(bin, plugin);
-    await writeFile(program, scriptOf(callsPath));
-    await chmod(program, 0o755);
+  const install = (plugin: string): void => {
+    writeProgram(join(bin, plugin), scriptOf(callsPath));
   };
   await mkdir(bin);
   await mkdir(conf);
   await writeFile(callsPath, '');
-  await Promise.all(plugins.map(install));
+  plugins.forEach(install);
   return {
     confDirectory: conf,
     binDirectories: [join(folder.path, 'no-such-bin'), bin],

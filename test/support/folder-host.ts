@@ -5,7 +5,6 @@
  */
 import {execFile} from 'node:child_process';
 import {
-  chmodSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -21,6 +20,7 @@ import {dirname, join} from 'node:path';
 import {CodedError} from '#shared/errors';
 import type {RunResult} from '#provisioner/transport/connection';
 import {FakeConnection, type RecordedRun} from './fake-connection.ts';
+import {writePrograms} from './program-file.ts';
 
 export const isRoot = process.getuid?.() === 0;
 export const shells: readonly string[] = ['/bin/dash', '/bin/bash'].filter(existsSync);
@@ -41,10 +41,10 @@ export class FolderHost implements Disposable {
     for (const directory of ['bin', 'fake', 'fake/units', 'sys/module', 'proc/sys', 'etc']) {
       mkdirSync(join(this.root, directory), {recursive: true});
     }
-    for (const [name, text] of Object.entries(STAND_INS)) {
-      writeFileSync(join(this.root, 'bin', name), `#!/bin/sh\nfake=${this.root}/fake\n${text}\n`);
-      chmodSync(join(this.root, 'bin', name), 0o755);
-    }
+    const scripts = Object.entries(STAND_INS).map(
+      ([name, text]) => [name, `#!/bin/sh\nfake=${this.root}/fake\n${text}\n`] as const,
+    );
+    writePrograms(join(this.root, 'bin'), Object.fromEntries(scripts));
     if (isRoot) rmSync(join(this.root, 'bin/chown'));
     this.write('proc/swaps', 'Filename Type Size Used Priority\n');
     this.write('fake/packages', 'base-files\n');

@@ -5,7 +5,7 @@
  */
 import {spawn, type ChildProcess} from 'node:child_process';
 import {EventEmitter, once} from 'node:events';
-import {chmod, mkdtemp, readFile, rm, writeFile} from 'node:fs/promises';
+import {mkdtemp, readFile, rm, writeFile} from 'node:fs/promises';
 import {connect, createServer, type AddressInfo, type Socket} from 'node:net';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
@@ -13,6 +13,7 @@ import ssh2 from 'ssh2';
 import type {AuthContext, Connection, ServerChannel, Session} from 'ssh2';
 import type {SshTarget} from '#provisioner/transport/connection';
 import {createKeyPair} from './key-pair.ts';
+import {writeProgram} from './program-file.ts';
 
 /** What goes wrong; read at every use, so a test may change it while connections stand. */
 export interface SshFaults {
@@ -274,9 +275,8 @@ async function writeSudo(
     missing: '#!/bin/sh\necho "sh: 1: exec: sudo: not found" >&2\nexit 127\n',
   }[behaviour];
   const present = await readFile(path, 'utf8').catch(() => '');
-  if (present === text) return; // rewriting a running script is a race
-  await writeFile(path, text);
-  await chmod(path, 0o755);
+  if (present === text) return;
+  writeProgram(path, text);
 }
 
 function killGroup({pid}: ChildProcess): void {

@@ -1,10 +1,11 @@
-import {readFile, writeFile} from 'node:fs/promises';
+import {readFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {cgroupLayout} from '#runtime/cgroup/layout';
 import {openDirectExec} from '#runtime/exec/direct-exec';
 import type {DirectExec} from '#runtime/exec/exec-target';
 import {createLog} from '#shared/log';
 import {type Workbench, workbench} from '#test/container';
+import {writeProgram} from '#test/program-file';
 import {type RuntimePrograms, runtimePrograms} from '#test/runtime-programs';
 import {temporaryFolder} from '#test/temporary-folder';
 import type {ExecutionContext, TestFn} from 'ava';
@@ -94,6 +95,6 @@ async function acceptingCrun(crun: string, folder: string): Promise<string> {
   const path = join(folder, 'crun');
   const hidden = `umount ${unified} && exec ${crun} "$@"`;
   const script = `#!/bin/sh\nexec unshare --mount sh -c '${hidden}' crun "$@"\n`;
-  await writeFile(path, script, {mode: 0o755});
+  writeProgram(path, script);
   return path;
 }

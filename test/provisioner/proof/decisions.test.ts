@@ -1,5 +1,5 @@
 import {spawnSync} from 'node:child_process';
-import {mkdtempSync, rmSync, writeFileSync} from 'node:fs';
+import {mkdtempSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
@@ -18,6 +18,7 @@ import {
   type Target,
 } from '#provisioner/proof/proof-script';
 import {aCluster} from '#test/a-cluster';
+import {writePrograms} from '#test/program-file';
 import {aNode, daemonSet, deployment} from './fixture.ts';
 
 const cluster = aCluster();
@@ -165,9 +166,8 @@ function runScript(t: ExecutionContext, script: string, wget: readonly string[])
     date: 'n=$(cat $0.n 2>/dev/null || echo 0); echo $((n + 1)) > $0.n; echo $((n * 4))',
     sleep: 'exit 0',
   };
-  for (const [name, body] of Object.entries(commands)) {
-    writeFileSync(join(directory, name), `#!/bin/sh\n${body}\n`, {mode: 0o755});
-  }
+  const scripts = Object.entries(commands).map(([name, body]) => [name, `#!/bin/sh\n${body}\n`]);
+  writePrograms(directory, Object.fromEntries(scripts) as Record<string, string>);
   const {stdout, stderr} = spawnSync('/bin/sh', ['-c', script], {
     env: {PATH: `${directory}:/usr/bin:/bin`},
     encoding: 'utf8',

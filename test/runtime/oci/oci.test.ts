@@ -1,9 +1,10 @@
-import {chmod, readFile, writeFile} from 'node:fs/promises';
+import {readFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {openOciRuntime} from '#runtime/oci/oci-runtime';
 import {parseFeatures} from '#runtime/oci/runtime-features';
 import {hasRuntimeError, runtimeMessage} from '#runtime/oci/runtime-message';
 import {killDelayMs, stopContainer, type StopContainerOptions} from '#runtime/oci/stop';
+import {writeProgram} from '#test/program-file';
 import {temporaryFolder} from '#test/temporary-folder';
 import test from 'ava';
 
@@ -62,8 +63,7 @@ case "$*" in
 *kill*) echo "exit please" >&2; exit 3;;
 esac
 `;
-  await writeFile(path, script);
-  await chmod(path, 0o755);
+  writeProgram(path, script);
   const runtime = openOciRuntime({name: 'x', path, root: '/r', systemdCgroup: false});
   await runtime.start('a');
   await runtime.delete('a');
@@ -90,8 +90,7 @@ test("a runtime's state that makes no sense is its failure", async t => {
   await using folder = await temporaryFolder();
   const path = join(folder.path, 'runtime');
   for (const state of ['', '{}', '{"status":"asleep","pid":1}', '{"status":"running","pid":"1"}']) {
-    await writeFile(path, `#!/bin/sh\necho '${state}'\n`);
-    await chmod(path, 0o755);
+    writeProgram(path, `#!/bin/sh\necho '${state}'\n`);
     const runtime = openOciRuntime({name: 'x', path, root: '/r', systemdCgroup: false});
     await t.throwsAsync(runtime.state('a'), {code: 'ERR_OCI_RUNTIME_FAILED'});
   }
