@@ -20,7 +20,11 @@ const levels = {
 const level = process.env.TEST_LEVEL ?? 'unit';
 if (!(level in levels)) throw new Error(`TEST_LEVEL is ${level}, not ${Object.keys(levels)}`);
 
-export default {extensions: ['ts'], ...levels[level]};
+export default {
+  extensions: ['ts'],
+  nodeArguments: ['--import=./src/compile-cache.ts'],
+  ...levels[level],
+};
 
 function oneAtATime() {
   return {
