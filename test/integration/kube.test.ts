@@ -16,7 +16,8 @@ import type {KubernetesApi} from '#shared/kube/kubernetes-api';
 import {configMapKind, namespaceKind, type KubernetesObject} from '#shared/kube/object';
 import {waitFor} from '#shared/wait-for';
 import {aCluster} from '#test/a-cluster';
-import {freePort, kill, startApiServer, startProcess, type ApiServer} from '#test/api-server';
+import {kill, startApiServer, startProcess, type ApiServer} from '#test/api-server';
+import {freePort} from '#test/free-port';
 
 const signal = AbortSignal.timeout(600_000);
 const images = {flannel: 'flannel:1', coredns: 'coredns:1'};

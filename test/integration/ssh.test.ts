@@ -7,7 +7,7 @@ import {spawn, execFileSync, type ChildProcess} from 'node:child_process';
 import {once} from 'node:events';
 import {existsSync} from 'node:fs';
 import {mkdir, mkdtemp, readFile, rm, writeFile} from 'node:fs/promises';
-import {connect as connectTcp, createServer, type AddressInfo} from 'node:net';
+import {connect as connectTcp} from 'node:net';
 import {tmpdir, userInfo} from 'node:os';
 import {join} from 'node:path';
 import {Readable} from 'node:stream';
@@ -16,6 +16,7 @@ import {createSshConnect, type SshDeps} from '#provisioner/transport/ssh';
 import {openTunnel} from '#provisioner/transport/tunnel';
 import {waitFor} from '#shared/wait-for';
 import {connectionContract} from '#test/connection-contract';
+import {freePort} from '#test/free-port';
 import {echo, inTime} from '#test/open-ssh';
 
 const SSHD = '/usr/sbin/sshd';
@@ -228,14 +229,6 @@ if (missing.length > 0) {
     t.is(stdout.trim(), String(sizeBytes));
     t.log(`${Math.round(sizeBytes / 1e3 / (performance.now() - startedAt))} MB/s`);
   });
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const {port} = server.address() as AddressInfo;
-  await new Promise(resolve => server.close(resolve));
-  return port;
 }
 
 async function isListening(port: number): Promise<boolean> {

@@ -1,13 +1,13 @@
 import {spawn, type ChildProcess} from 'node:child_process';
 import {generateKeyPairSync, randomBytes} from 'node:crypto';
 import {mkdtempSync, openSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
-import {createServer, type AddressInfo} from 'node:net';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {connectKubernetes} from '#shared/kube/connect';
 import {waitFor} from '#shared/wait-for';
 import {formatYaml} from '#shared/yaml';
 import {openArtifactStore} from '#artifacts/store';
+import {freePort} from './free-port.ts';
 
 /** A kube-apiserver and its etcd on loopback, with no controllers and no nodes. */
 export interface ApiServer extends AsyncDisposable {
@@ -106,15 +106,6 @@ export async function kill(child: ChildProcess): Promise<void> {
   const ended = new Promise(resolve => child.once('exit', resolve));
   child.kill('SIGKILL');
   await ended;
-}
-
-/** A TCP port of loopback that nobody listened on a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
-  const {port} = server.address() as AddressInfo;
-  await new Promise(resolve => server.close(resolve));
-  return port;
 }
 
 function etcdArguments(directory: string, client: number, peer: number): readonly string[] {

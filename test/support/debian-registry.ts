@@ -1,10 +1,10 @@
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {writeFile} from 'node:fs/promises';
-import {createServer} from 'node:net';
 import {join} from 'node:path';
 import {waitFor} from '#shared/wait-for';
 import {unpackDebianPackages} from '#test/debian-packages';
+import {freePort} from '#test/free-port';
 import {temporaryFolder} from '#test/temporary-folder';
 
 export interface DebianRegistryOptions {
@@ -76,13 +76,4 @@ ${authentication ? `auth: {htpasswd: {realm: r, path: ${passwords}}}` : ''}
       await folder[Symbol.asyncDispose]();
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  if (typeof address !== 'object' || address === null) throw new Error('no address');
-  return address.port;
 }
