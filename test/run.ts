@@ -6,11 +6,11 @@
  * A level that cannot run here is said so in one line; where `CI=true` it is a failure.
  */
 import {messageOf} from '#shared/errors';
-import {startArtifacts, type ArtifactBuild} from '#test/run/artifacts';
+import {startArtifacts} from '#test/run/artifacts';
 import {missingReason} from '#test/run/machine';
 import {findLeftovers, snapshotMachine} from '#test/run/leftovers';
 import {removeDeadLab, removeLeftLab} from '#test/run/left-lab';
-import {runChecks, runLevel, type LevelResult} from '#test/run/level';
+import {runChecks, runLevel, type LevelOptions, type LevelResult} from '#test/run/level';
 import {formatResults, formatTotals, totalsOf} from '#test/run/report';
 
 const STEPS = ['check', 'unit', 'integration', 'e2e', 'chaos'] as const;
@@ -41,53 +41,52 @@ async function main(words: readonly string[], signal: AbortSignal): Promise<numb
 }
 
 async function runSteps(wanted: readonly Step[], signal: AbortSignal): Promise<LevelResult[]> {
-  const results: LevelResult[] = [];
-  const usesMachine = wanted.some(step => MACHINE_STEPS.includes(step));
-  const reason = usesMachine ? await missingReason(signal) : undefined;
-  const before = usesMachine && reason === undefined ? await cleanMachine(signal) : undefined;
-  // Twenty minutes of compiling on a cold machine: checks and unit tests run meanwhile.
+  const onMachine = wanted.filter(step => MACHINE_STEPS.includes(step));
+  const others = wanted.filter(step => !MACHINE_STEPS.includes(step));
+  if (onMachine.length === 0) return await runTrack(others, step => runStep(step, {signal}));
+  const reason = await missingReason(signal);
+  const before = reason === undefined ? await cleanMachine(signal) : undefined;
   const artifacts = before === undefined ? undefined : startArtifacts(signal);
+  // A lab waits for itself about half of its time, and a cold machine compiles for twenty minutes:
+  // what needs neither runs meanwhile, in what they leave of the processors.
+  const [beside, machine] = await Promise.all([
+    runTrack(others, step => runStep(step, {signal, niceness: 5})),
+    runTrack(onMachine, async step => {
+      const failure = await artifacts?.failure;
+      const missing = reason ?? failure?.reason;
+      if (missing !== undefined) return missingLevel(step, missing, failure?.isMachine);
+      return await runStep(step, {signal});
+    }),
+  ]);
+  await artifacts?.stop();
+  const results = [...beside, ...machine];
+  if (before !== undefined) results.push(await cleanUp(before));
+  return results;
+}
+
+/** One step after the other; what is thrown ends it, as a failure. */
+async function runTrack(
+  steps: readonly Step[],
+  runOne: (step: Step) => Promise<LevelResult>,
+): Promise<LevelResult[]> {
+  const results: LevelResult[] = [];
   try {
-    for (const step of wanted) {
-      signal.throwIfAborted();
-      const needsMachine = MACHINE_STEPS.includes(step);
-      const failure = needsMachine ? await artifacts?.failure : undefined;
-      const missing = needsMachine ? (reason ?? failure?.reason) : undefined;
-      if (missing !== undefined) results.push(missingLevel(step, missing, failure?.isMachine));
-      else if (step === 'check') results.push(...(await checkAndUnit(wanted, signal, artifacts)));
-      else if (step !== 'unit' || !wanted.includes('check'))
-        results.push(await runLevel(step, signal));
-    }
+    for (const step of steps) results.push(await runOne(step));
   } catch (error) {
     results.push(failedStep('run', messageOf(error)));
-  } finally {
-    await artifacts?.stop();
-    if (before !== undefined) results.push(await cleanUp(before));
   }
   return results;
+}
+
+async function runStep(step: Step, options: LevelOptions): Promise<LevelResult> {
+  options.signal.throwIfAborted();
+  return step === 'check' ? await runChecks(options) : await runLevel(step, options);
 }
 
 async function cleanMachine(signal: AbortSignal): ReturnType<typeof snapshotMachine> {
   const dead = await removeDeadLab(signal);
   if (dead !== undefined) console.log(`removed what the dead lab of ${dead} had left`);
   return await snapshotMachine();
-}
-
-/** Both at once where no compiler of artifacts has the processors. */
-async function checkAndUnit(
-  wanted: readonly Step[],
-  signal: AbortSignal,
-  artifacts: ArtifactBuild | undefined,
-): Promise<LevelResult[]> {
-  const {promise: mayBegin, resolve: begin} = Promise.withResolvers<undefined>();
-  const checks = runChecks(signal, () => {
-    if (artifacts?.isDone() ?? true) begin(undefined);
-  }).finally(() => {
-    begin(undefined);
-  });
-  if (!wanted.includes('unit')) return [await checks];
-  const unit = mayBegin.then(() => runLevel('unit', signal));
-  return await Promise.all([checks, unit]);
 }
 
 /** What tests leave behind is removed, and counts as a failure of theirs. */

@@ -4,8 +4,6 @@ import {messageOf} from '#shared/errors';
 export interface ArtifactBuild {
   /** Why there are no artifacts; undefined once they are in the cache. */
   readonly failure: Promise<ArtifactFailure | undefined>;
-  /** True when nothing is being made any more. */
-  readonly isDone: () => boolean;
   /** Ends a build that still runs. */
   readonly stop: () => Promise<void>;
 }
@@ -25,13 +23,9 @@ const PROVISION = new URL('../../../bin/provision', import.meta.url).pathname;
 /** Makes the artifacts through the product, in the background and behind the tests that run. */
 export function startArtifacts(signal: AbortSignal): ArtifactBuild {
   const stopping = new AbortController();
-  let isDone = false;
-  const failure = build(AbortSignal.any([signal, stopping.signal])).finally(() => {
-    isDone = true;
-  });
+  const failure = build(AbortSignal.any([signal, stopping.signal]));
   return {
     failure,
-    isDone: () => isDone,
     async stop() {
       stopping.abort(new Error('the tests have ended'));
       await failure;
@@ -42,7 +36,7 @@ export function startArtifacts(signal: AbortSignal): ArtifactBuild {
 async function build(signal: AbortSignal): Promise<ArtifactFailure | undefined> {
   const startedMs = performance.now();
   try {
-    // nice: tests of the levels before have the processors first.
+    // nice: tests that run meanwhile have the processors first.
     const argv = ['nice', '-n', '10', PROVISION, 'artifacts'];
     const {exitCode, stderr} = await run(argv, {
       signal,

@@ -11,6 +11,12 @@ export interface LevelResult {
   readonly note?: string;
 }
 
+export interface LevelOptions {
+  readonly signal: AbortSignal;
+  /** How much of the processors it leaves to what runs beside it, as for nice(1). @default 0 */
+  readonly niceness?: number;
+}
+
 /** Compiler, linters and the rules of the layout; each counts as one test. */
 const CHECKS: readonly (readonly string[])[] = [
   ['tsc'],
@@ -28,17 +34,17 @@ const LANES: Readonly<Record<string, readonly string[]>> = {
   integration: ['test/integration/*.test.ts', 'test/integration/certificates/*.test.ts'],
 };
 
-/** @param onCheck called after each of them */
-export async function runChecks(signal: AbortSignal, onCheck: () => void): Promise<LevelResult> {
+export async function runChecks(options: LevelOptions): Promise<LevelResult> {
   console.log('\n== check');
   const startedMs = performance.now();
   const failed: string[] = [];
   for (const argv of CHECKS) {
     const ownMs = performance.now();
-    const {exitCode, stdout, stderr} = await run(argv, {signal});
+    const {exitCode, stdout, stderr} = await run(niced(argv, options), {
+      signal: options.signal,
+    });
     const [name = ''] = argv;
-    printLine(exitCode === 0 ? 'ok' : 'FAILED', (performance.now() - ownMs) / 1000, name);
-    onCheck();
+    printLine(exitCode === 0 ? 'ok' : 'FAILED', ownMs, `check › ${name}`);
     if (exitCode === 0) continue;
     failed.push(name);
     console.log(`${stdout}${stderr}`.trimEnd());
@@ -54,11 +60,11 @@ export async function runChecks(signal: AbortSignal, onCheck: () => void): Promi
 }
 
 /** Runs the tests of one level, and prints each of them as it ends. */
-export async function runLevel(name: string, signal: AbortSignal): Promise<LevelResult> {
+export async function runLevel(name: string, options: LevelOptions): Promise<LevelResult> {
   console.log(`\n== ${name}`);
   const startedMs = performance.now();
   const files = LANES[name]?.map(pattern => [pattern]) ?? [[]];
-  const lanes = await Promise.all(files.map(patterns => runLane(name, patterns, signal)));
+  const lanes = await Promise.all(files.map(patterns => runLane(name, patterns, options)));
   const sum = (count: 'passed' | 'failed' | 'skipped') =>
     lanes.reduce((total, lane) => total + lane[count], 0);
   return {
@@ -73,21 +79,20 @@ export async function runLevel(name: string, signal: AbortSignal): Promise<Level
 async function runLane(
   level: string,
   patterns: readonly string[],
-  signal: AbortSignal,
+  options: LevelOptions,
 ): Promise<Pick<LevelResult, 'passed' | 'failed' | 'skipped'>> {
   let lastMs = performance.now();
   const reader = new TapReader({
     onTest: ({ok, skipped, title}) => {
-      const nowMs = performance.now();
-      printLine(skipped ? 'skip' : ok ? 'ok' : 'FAILED', (nowMs - lastMs) / 1000, title);
-      lastMs = nowMs;
+      printLine(skipped ? 'skip' : ok ? 'ok' : 'FAILED', lastMs, `${level} › ${title}`);
+      lastMs = performance.now();
     },
     onDetail: line => {
       console.log(`        ${line}`);
     },
   });
-  const {exitCode, stderr} = await run(['ava', '--tap', ...patterns], {
-    signal,
+  const {exitCode, stderr} = await run(niced(['ava', '--tap', ...patterns], options), {
+    signal: options.signal,
     env: {TEST_LEVEL: level},
     onLine: (line, stream) => {
       if (stream === 'stdout') reader.push(line);
@@ -101,7 +106,12 @@ async function runLane(
   return {passed, failed: broken ? 1 : failed, skipped};
 }
 
-/** Seconds since the test before it in its lane ended: its own time where they run one by one. */
-function printLine(state: string, seconds: number, title: string): void {
+function niced(argv: readonly string[], {niceness = 0}: LevelOptions): readonly string[] {
+  return niceness === 0 ? argv : ['nice', '-n', String(niceness), ...argv];
+}
+
+/** @param sinceMs when the test before it in its lane ended: lanes run one test at a time */
+function printLine(state: string, sinceMs: number, title: string): void {
+  const seconds = (performance.now() - sinceMs) / 1000;
   console.log(`${state.padEnd(6)} ${seconds.toFixed(1).padStart(6)} s  ${title}`);
 }
