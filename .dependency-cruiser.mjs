@@ -79,13 +79,13 @@ export default {
       'reachable-or-dead',
       'No program reaches this module.',
       {
-        path: '^src/(cli|runtime/(main|build|image/unpack-worker|cri/api/generate)|certificates/(main|build))[.]ts$',
+        path: '^src/(cli|compile-cache|runtime/(main|build|image/unpack-worker|cri/api/generate)|certificates/(main|build))[.]ts$',
       },
       {
         path: '^(src|roles)/',
         reachable: false,
         pathNot:
-          '^src/(cli|runtime/(main|build|image/unpack-worker|cri/api/generate)|certificates/(main|build))[.]ts$',
+          '^src/(cli|compile-cache|runtime/(main|build|image/unpack-worker|cri/api/generate)|certificates/(main|build))[.]ts$',
       },
     ),
     rule(

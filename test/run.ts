@@ -16,6 +16,12 @@ import {formatResults, formatTotals, totalsOf} from '#test/run/report';
 const STEPS = ['check', 'unit', 'integration', 'e2e', 'chaos'] as const;
 type Step = (typeof STEPS)[number];
 
+/**
+ * What runs beside those leaves them the processors, as by nice(1): a compiler can be put off for as
+ * long as one likes, a test has time limits.
+ */
+const NICENESS: Partial<Record<Step, number>> = {check: 19, unit: 5};
+
 /** Levels that work on the machine itself, and need programs of the artifact cache. */
 const MACHINE_STEPS: readonly Step[] = ['integration', 'e2e', 'chaos'];
 const DEFAULT_STEPS: readonly Step[] = STEPS.filter(step => step !== 'chaos');
@@ -48,9 +54,9 @@ async function runSteps(wanted: readonly Step[], signal: AbortSignal): Promise<L
   const before = reason === undefined ? await cleanMachine(signal) : undefined;
   const artifacts = before === undefined ? undefined : startArtifacts(signal);
   // A lab waits for itself about half of its time, and a cold machine compiles for twenty minutes:
-  // what needs neither runs meanwhile, in what they leave of the processors.
+  // what needs neither runs meanwhile.
   const [beside, machine] = await Promise.all([
-    runTrack(others, step => runStep(step, {signal, niceness: 5})),
+    runTrack(others, step => runStep(step, {signal, niceness: NICENESS[step]})),
     runTrack(onMachine, async step => {
       const failure = await artifacts?.failure;
       const missing = reason ?? failure?.reason;

@@ -14,7 +14,7 @@ export interface LevelResult {
 export interface LevelOptions {
   readonly signal: AbortSignal;
   /** How much of the processors it leaves to what runs beside it, as for nice(1). @default 0 */
-  readonly niceness?: number;
+  readonly niceness?: number | undefined;
 }
 
 /** Compiler, linters and the rules of the layout; each counts as one test. */
