@@ -140,6 +140,7 @@ function open() {
     binDirectories: [at('bin')],
     cacheDirectory: at('cache'),
     log: createLog({level: 'error', write: line => process.stderr.write(line)}),
+    startingMs: 0,
   });
   return Object.assign(network, {
     [Symbol.dispose]: () => {

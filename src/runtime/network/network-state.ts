@@ -16,6 +16,13 @@ export interface NetworkState {
   readonly readiness: () => Readiness;
   /** The network for new pods, when there is one. */
   readonly configuration: () => Promise<NetworkConfiguration | undefined>;
+  /**
+   * True for a while after the configuration was taken, until it has carried a pod. An add-on
+   * writes it before it can serve (flannel before its subnet.env), and a reboot keeps it.
+   */
+  readonly isStarting: () => boolean;
+  /** The configuration has carried a pod. */
+  readonly carried: () => void;
   readonly close: () => void;
 }
 
@@ -23,8 +30,11 @@ export interface NetworkStateOptions {
   readonly confDirectory: string;
   readonly binDirectories: readonly string[];
   readonly log: Log;
+  /** How long a new configuration counts as starting. @default 120 s */
+  readonly startingMs?: number;
 }
 
+const STARTING_MS = 120_000;
 const STATUS_TIMEOUT_MS = 10_000;
 /** A look without need: finds what the watch has missed, and asks plugins for their STATUS. */
 const LOOK_AGAIN_MS = 10_000;
@@ -32,12 +42,13 @@ const LOOK_AGAIN_MS = 10_000;
 const LOOK_AGAIN_SOON_MS = 500;
 
 export function openNetworkState(options: NetworkStateOptions): NetworkState {
-  const {confDirectory, log} = options;
+  const {confDirectory, log, startingMs = STARTING_MS} = options;
   const stop = new AbortController();
   let configuration: NetworkConfiguration | undefined;
   let readiness: Readiness = notReady('the network configuration has not been read yet');
   let lookedAt = -Infinity;
   let looking: Promise<void> | undefined;
+  let startsUntil = -Infinity;
 
   const look = async (): Promise<void> => {
     const found = await findConfiguration(confDirectory, log);
@@ -46,6 +57,7 @@ export function openNetworkState(options: NetworkStateOptions): NetworkState {
         path: found?.path,
         network: found?.configuration.name,
       });
+      startsUntil = performance.now() + startingMs;
     }
     configuration = found?.configuration;
     const problem = await problemOf(configuration, options, stop.signal);
@@ -77,6 +89,10 @@ export function openNetworkState(options: NetworkStateOptions): NetworkState {
     async configuration() {
       if (configuration === undefined) await lookNow();
       return configuration;
+    },
+    isStarting: () => performance.now() < startsUntil,
+    carried() {
+      startsUntil = -Infinity;
     },
     close() {
       unwatch();

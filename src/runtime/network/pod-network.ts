@@ -1,4 +1,4 @@
-import {CodedError, messageOf} from '#shared/errors';
+import {CodedError, isCoded, messageOf} from '#shared/errors';
 import type {RuntimeErrorCode} from '../errors.ts';
 import type {Log} from '#shared/log';
 import {isPinned} from '../sys/namespace.ts';
@@ -26,6 +26,8 @@ export interface PodNetworkOptions {
   /** Survives reboots, so that what plugins keep on disk (leases) can be given back. */
   readonly cacheDirectory: string;
   readonly log: Log;
+  /** How long a new configuration may fail as not ready, see `NetworkState.isStarting`. */
+  readonly startingMs?: number;
 }
 
 /** The network of pods by CNI plugins (CNI 1.1). */
@@ -35,8 +37,9 @@ export interface PodNetwork {
    * Gives a pod its interface. After a failure nothing is left of it.
    *
    * @returns its addresses, primary first
-   * @throws CodedError `ERR_NETWORK_NOT_READY`, `ERR_NETWORK_PLUGIN_FAILED`, `ERR_REQUEST_INVALID`;
-   *   the signal's reason
+   * @throws CodedError `ERR_NETWORK_NOT_READY`, also for the failure of a plugin while the network
+   *   may be starting: a kubelet tries again after 1 s, not 10; `ERR_NETWORK_PLUGIN_FAILED`,
+   *   `ERR_REQUEST_INVALID`; the signal's reason
    */
   readonly add: (
     identity: PodNetworkIdentity,
@@ -93,13 +96,15 @@ class CniNetwork implements PodNetwork {
     const attachment = attachmentOf(identity, configuration);
     this.#own.add(identity.sandboxId);
     try {
-      return await this.#begin(attachment, signal);
+      const added = await this.#begin(attachment, signal);
+      this.#state.carried();
+      return added;
     } catch (error) {
       await this.#end(attachment, NEVER).catch((cause: unknown) => {
         const {sandboxId} = identity;
         log.warn('network of a failed pod not removed', {sandboxId, problem: messageOf(cause)});
       });
-      throw error;
+      throw this.#state.isStarting() ? startingError(error) : error;
     }
   }
 
@@ -242,6 +247,20 @@ async function collectByPlugins(
   await collectGarbage(configuration, valid, call).catch((error: unknown) => {
     log.warn('network plugins collected no garbage', {problem: messageOf(error)});
   });
+}
+
+/**
+ * By its words the kubelet knows that a network is only late, whatever the status of the call is
+ * (pkg/kubelet/pod_workers.go, completeWork, v1.36).
+ */
+function startingError(error: unknown): unknown {
+  if (!isCoded(error) || error.code !== ('ERR_NETWORK_PLUGIN_FAILED' satisfies RuntimeErrorCode))
+    return error;
+  return new CodedError<RuntimeErrorCode>(
+    'ERR_NETWORK_NOT_READY',
+    `the pod network is not ready: ${error.message}`,
+    {hint: 'its add-on may be starting; if this stays, see the pods of the add-on', cause: error},
+  );
 }
 
 function notReady(confDirectory: string): CodedError<RuntimeErrorCode> {

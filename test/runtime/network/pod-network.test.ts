@@ -8,6 +8,7 @@ import {
 } from '#runtime/network/pod-network';
 import {callPlugin} from '#runtime/network/plugin';
 import {waitFor} from '#shared/wait-for';
+import {eventually} from '#test/eventually';
 import {FAKE_RESULT, type FakeNetwork, fakeNetwork, type PluginCallSeen} from '#test/fake-plugins';
 import test, {type ExecutionContext} from 'ava';
 
@@ -38,10 +39,10 @@ interface Opened {
   readonly logged: readonly string[];
 }
 
-function open(t: ExecutionContext, fake: FakeNetwork): Opened {
+function open(t: ExecutionContext, fake: FakeNetwork, {startingMs = 0} = {}): Opened {
   const logged: string[] = [];
   const log = createLog({level: 'debug', write: line => void logged.push(line)});
-  const network = openPodNetwork({...fake, log});
+  const network = openPodNetwork({...fake, log, startingMs});
   t.teardown(() => {
     network.close();
   });
@@ -164,6 +165,33 @@ test('what a failed add() has made is undone, and the plugin’s reason is told'
   t.regex(error.message, /two ADD.*error 11: no more ports \(on x\)/);
   t.deepEqual(summary(await fake.calls()), ['one ADD', 'two ADD', 'two DEL', 'one DEL']);
   t.deepEqual(await readdir(fake.cacheDirectory), []);
+});
+
+test('until a configuration has carried a pod, a failure says that the network is not ready', async t => {
+  await using fake = await fakeNetwork('one');
+  await fake.configure('10-pods.conflist', conf('one'));
+  const {network} = open(t, fake, {startingMs: 60_000});
+  const fail = () => fake.script('one', 'ADD', `echo '{"code":999,"msg":"no subnet.env"}'; exit 1`);
+  // A kubelet (1.36) looks for these words: it tries again after 1 s, not 10.
+  const late = {
+    code: 'ERR_NETWORK_NOT_READY',
+    message: /network is not ready: network plugin one ADD: error 999: no subnet[.]env/,
+  };
+  await fail();
+  await t.throwsAsync(network.add(pod(), signal), late);
+  await t.throwsAsync(network.add(pod(), signal), late);
+  t.deepEqual(await readdir(fake.cacheDirectory), []);
+  const identity = pod({name: 'a;K8S_POD_UID=b'});
+  await t.throwsAsync(network.add(identity, signal), {code: 'ERR_REQUEST_INVALID'});
+  await fake.script('one', 'ADD', 'true');
+  await network.add(pod({sandboxId: 'b2'}), signal);
+  await fail();
+  await t.throwsAsync(network.add(pod(), signal), {code: 'ERR_NETWORK_PLUGIN_FAILED'});
+  await fake.configure('05-new.conflist', {...conf('one'), name: 'new'});
+  await eventually(async () => {
+    const error = await t.throwsAsync(network.add(pod(), signal));
+    return 'code' in error && error.code === late.code;
+  });
 });
 
 test('answers that are no result are failures, and undone', async t => {
