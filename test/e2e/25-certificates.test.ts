@@ -108,17 +108,20 @@ test('a certificate that a pod has mounted is renewed in place; the controller m
   const kube = await kubectl;
   const [first] = await served();
   t.is(first?.checkHost('web.certificates.svc'), 'web.certificates.svc');
-  const pod = await kube.get<PodStatus>(['pod', 'web', '--namespace', 'certificates']);
+  const web = ['pod', 'web', '--namespace', 'certificates'];
+  const pod = await kube.get<PodStatus>(web);
   await kube.run(['delete', 'pod', '--namespace', 'cert-manager', '--all', '--wait=false']);
   const renewed = await eventually(
     async () => {
+      // A kubelet looks at the volumes of a pod about once a minute, of one that has changed at once.
+      await kube.run(['annotate', ...web, '--overwrite', `looked-at=${Date.now()}`]);
       const [now] = await served();
       return now === undefined || now.serialNumber === first?.serialNumber ? undefined : now;
     },
     {timeoutMs: RENEWED_TIMEOUT_MS, intervalMs: 2_000},
   );
   t.true(renewed.validFromDate > (first?.validFromDate ?? new Date()));
-  const after = await kube.get<PodStatus>(['pod', 'web', '--namespace', 'certificates']);
+  const after = await kube.get<PodStatus>(web);
   t.is(after.metadata.uid, pod.metadata.uid);
   t.is(after.status.containerStatuses[0]?.restartCount, 0);
   const {revision = 0} = await status('web');

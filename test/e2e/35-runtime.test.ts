@@ -36,7 +36,7 @@ test.before('pods of every kind, and kubelets that rotate logs soon', async t =>
 
 test.after.always(async () => {
   const kube = await kubectl;
-  await kube.try(['delete', 'namespace', 'runtime', '--ignore-not-found', '--wait=true']);
+  await kube.try(['delete', 'namespace', 'runtime', '--ignore-not-found', '--wait=false']);
   await must([CLUSTER, '--yes']); // the kubelets' own configuration again
 });
 
