@@ -36,6 +36,14 @@ test('a crashed worker is named by status, and its containers come back after it
 });
 
 test('after a boot nothing has to be changed: modules, settings and units are there', async t => {
+  const kube = await Kubectl.open();
+  for (const [namespace, name] of [
+    ['kube-flannel', 'daemonset/kube-flannel'],
+    ['kube-system', 'daemonset/kube-proxy'],
+    ['kube-system', 'deployment/cluster-dns'],
+  ] as const) {
+    await kube.run(['rollout', 'status', name, '--namespace', namespace, '--timeout=120s']);
+  }
   t.is(await onHost('h3', 'sysctl -n net.ipv4.ip_forward'), '1');
   const finished = await provision([CLUSTER, '--yes', '--output', 'json']);
   t.is(finished.exitCode, 0, finished.stderr);

@@ -210,6 +210,8 @@ async function* watch(
     wake();
   };
   watchers.add(watcher);
+  // As a socket does, it keeps the process alive: what ends a watch may be a timer that does not.
+  const open = setInterval(() => undefined, 60_000);
   try {
     for (;;) {
       signal.throwIfAborted();
@@ -230,6 +232,7 @@ async function* watch(
       });
     }
   } finally {
+    clearInterval(open);
     watchers.delete(watcher);
   }
 }
