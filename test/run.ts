@@ -17,16 +17,16 @@ const STEPS = ['check', 'unit', 'integration', 'e2e', 'chaos'] as const;
 type Step = (typeof STEPS)[number];
 
 /**
- * What runs beside those leaves them the processors, as by nice(1): a compiler can be put off for as
- * long as one likes, a test has time limits.
- */
-const NICENESS: Partial<Record<Step, number>> = {check: 19, unit: 5};
-
-/**
  * Levels that work on the machine itself, and need programs of the artifact cache, in the order in
  * which they run: a lab leaves half of the processors to what runs beside it.
  */
 const MACHINE_STEPS: readonly Step[] = ['e2e', 'integration', 'chaos'];
+/**
+ * What runs beside them leaves them the processors, as by nice(1): a compiler can be put off for as
+ * long as one likes, a test has time limits.
+ */
+const NICENESS: Partial<Record<Step, number>> = {check: 19, unit: 5};
+
 const DEFAULT_STEPS: readonly Step[] = STEPS.filter(step => step !== 'chaos');
 
 const EXIT_FAILED = 1;

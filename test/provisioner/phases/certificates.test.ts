@@ -145,7 +145,7 @@ test('issuers that are not Ready are all told, with what their conditions say', 
     },
   });
   const {issuers} = run.plan();
-  const short = {...context, readyTimeoutMs: 50};
+  const short = {...context, readyTimeoutMs: 1_000};
   const applying = applyIssuers(run.session, {issuers, removed: []}, short);
   const error = await t.throwsAsync(applying, {instanceOf: ProblemsError});
   const messages = error.problems.map(({code, message}) => `${code} ${message}`).sort();

@@ -4,6 +4,7 @@ import {openOciRuntime} from '#runtime/oci/oci-runtime';
 import {parseFeatures} from '#runtime/oci/runtime-features';
 import {hasRuntimeError, runtimeMessage} from '#runtime/oci/runtime-message';
 import {killDelayMs, stopContainer, type StopContainerOptions} from '#runtime/oci/stop';
+import {eventually} from '#test/eventually';
 import {writeProgram} from '#test/program-file';
 import {temporaryFolder} from '#test/temporary-folder';
 import test from 'ava';
@@ -157,9 +158,7 @@ test('a container that survives is killed again and again, and told of once', as
   const {stop, sent, warnings, die, record} = aContainer([]);
   const abort = new AbortController();
   const {stopped} = stop(0);
-  const until = Date.now() + 300;
-  while (sent.length < 4 && Date.now() < until) await new Promise(setImmediate);
-  t.true(sent.length >= 4);
+  await eventually(() => sent.length >= 4);
   t.true(sent.every(name => name === 'SIGKILL'));
   die();
   record();
