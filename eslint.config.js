@@ -26,5 +26,20 @@ export default tseslint.config(
     files: ['test/**/*.ts'],
     rules: {'max-lines-per-function': 'off', '@typescript-eslint/no-floating-promises': 'off'},
   },
+  {
+    files: ['src/**/*.ts'],
+    rules: {
+      '@typescript-eslint/no-restricted-imports': [
+        'error',
+        {
+          paths: ['node:http', 'node:https'].map(name => ({
+            name,
+            allowTypeImports: true,
+            message: 'It loads undici; take #shared/node-http.',
+          })),
+        },
+      ],
+    },
+  },
   {files: ['*.js', '*.mjs', '.*.mjs'], languageOptions: {globals: {process: 'readonly'}}},
 );

@@ -1,7 +1,7 @@
 import {type ChildProcess, spawn} from 'node:child_process';
 import {accessSync, constants} from 'node:fs';
 import {delimiter, join} from 'node:path';
-import {$} from 'zx';
+import {$} from 'zx/core';
 import {OutputTail} from './output-tail.ts';
 
 export interface RunOptions {

@@ -1,7 +1,7 @@
 import {once} from 'node:events';
-import {createServer} from 'node:http';
 import type {AddressInfo} from 'node:net';
 import {Readable} from 'node:stream';
+import {createServer} from './node-http.ts';
 
 /** What a path answers to GET and HEAD. */
 export interface Page {

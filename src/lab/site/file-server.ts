@@ -2,9 +2,10 @@
 // since it runs in the site's network namespace.
 import {createReadStream} from 'node:fs';
 import {stat} from 'node:fs/promises';
-import {createServer, type Server, type ServerResponse} from 'node:http';
+import type {Server, ServerResponse} from 'node:http';
 import {join, normalize} from 'node:path';
 import {pipeline} from 'node:stream/promises';
+import {createServer} from '#shared/node-http';
 
 /** This file, to be run with Node. */
 export const FILE_SERVER_PROGRAM = import.meta.filename;

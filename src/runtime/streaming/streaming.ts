@@ -1,8 +1,9 @@
 import {once} from 'node:events';
-import {createServer, type IncomingMessage, STATUS_CODES} from 'node:http';
+import type {IncomingMessage} from 'node:http';
 import type {AddressInfo} from 'node:net';
 import type {Duplex} from 'node:stream';
 import type {Log} from '#shared/log';
+import {createServer, STATUS_CODES} from '#shared/node-http';
 import {type PortForwardHandler, servePortForward} from './port-forward.ts';
 import {
   type AttachHandler,

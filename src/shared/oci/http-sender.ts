@@ -1,8 +1,8 @@
-import {Agent as HttpAgent, type IncomingHttpHeaders, type IncomingMessage} from 'node:http';
-import {request as httpRequest} from 'node:http';
-import {Agent as HttpsAgent, request as httpsRequest} from 'node:https';
+import type {Agent, IncomingHttpHeaders, IncomingMessage} from 'node:http';
+import type {Agent as TlsAgent} from 'node:https';
 import {Readable} from 'node:stream';
 import {createSecureContext, getCACertificates, type SecureContext} from 'node:tls';
+import {HttpAgent, httpRequest, HttpsAgent, httpsRequest} from '../node-http.ts';
 import type {Secret} from '../secret.ts';
 
 export interface TlsOptions {
@@ -46,8 +46,8 @@ const IDLE_CONNECTION_MS = 3_000; // less than registries and balancers keep one
  */
 export class HttpSender {
   readonly #options: HttpSenderOptions;
-  readonly #http: HttpAgent;
-  #https: HttpsAgent | undefined;
+  readonly #http: Agent;
+  #https: TlsAgent | undefined;
 
   constructor(options: HttpSenderOptions = {}) {
     this.#options = options;
@@ -112,7 +112,7 @@ export class HttpSender {
     }
   }
 
-  #httpsAgent(): HttpsAgent {
+  #httpsAgent(): TlsAgent {
     this.#https ??= new HttpsAgent({
       ...this.#agentOptions(),
       secureContext: secureContextOf(this.#options.tls),
