@@ -22,7 +22,7 @@ if (!(level in levels)) throw new Error(`TEST_LEVEL is ${level}, not ${Object.ke
 
 export default {
   extensions: ['ts'],
-  nodeArguments: ['--import=./src/compile-cache.ts'],
+  nodeArguments: ['--import=./src/compile-cache.js'],
   ...levels[level],
 };
 

@@ -21,12 +21,12 @@ type Step = (typeof STEPS)[number];
  * which they run: a lab leaves half of the processors to what runs beside it.
  */
 const MACHINE_STEPS: readonly Step[] = ['e2e', 'integration', 'chaos'];
+
 /**
  * What runs beside them leaves them the processors, as by nice(1): a compiler can be put off for as
  * long as one likes, a test has time limits.
  */
 const NICENESS: Partial<Record<Step, number>> = {check: 19, unit: 5};
-
 const DEFAULT_STEPS: readonly Step[] = STEPS.filter(step => step !== 'chaos');
 
 const EXIT_FAILED = 1;
@@ -56,7 +56,7 @@ async function runSteps(wanted: readonly Step[], signal: AbortSignal): Promise<L
   const reason = await missingReason(signal);
   const before = reason === undefined ? await cleanMachine(signal) : undefined;
   const artifacts = before === undefined ? undefined : startArtifacts(signal);
-  // Also where they wait for twenty minutes until a cold machine has compiled.
+  // On a cold machine the others are done before the artifacts are.
   const [beside, machine] = await Promise.all([
     runTrack(others, step => runStep(step, {signal, niceness: NICENESS[step]})),
     runTrack(onMachine, async step => {

@@ -10,7 +10,7 @@ const TELL = `process.on('exit', () => {
 async function start(...words: readonly string[]): Promise<string> {
   const observer = `data:text/javascript,${encodeURIComponent(TELL)}`;
   const argv = [process.execPath, '--import', observer, ...words];
-  const {stderr} = await run(argv, {signal, cwd: process.cwd()});
+  const {stderr} = await run(argv, {signal});
   return stderr.trim().split('\n').at(-1) ?? '';
 }
 

@@ -1,4 +1,4 @@
-import {CodedError, isCoded, messageOf} from '#shared/errors';
+import {isCoded, messageOf} from '#shared/errors';
 import type {RuntimeErrorCode} from '../errors.ts';
 import type {Log} from '#shared/log';
 import {isPinned} from '../sys/namespace.ts';
@@ -12,6 +12,7 @@ import {
   STATUS_AND_GC,
 } from './chain.ts';
 import {isAtLeast, type NetworkConfiguration} from './configuration.ts';
+import {networkNotReady} from './network-not-ready.ts';
 import {type NetworkState, openNetworkState, type Readiness} from './network-state.ts';
 import {capabilityArguments, cniArguments, type PodNetworkIdentity} from './pod-identity.ts';
 import {podAddresses} from './result.ts';
@@ -91,7 +92,11 @@ class CniNetwork implements PodNetwork {
   ): Promise<{readonly addresses: readonly string[]}> {
     const {confDirectory, log} = this.#options;
     const configuration = await this.#state.configuration();
-    if (configuration === undefined) throw notReady(confDirectory);
+    if (configuration === undefined) {
+      throw networkNotReady(`no valid network configuration in ${confDirectory}`, {
+        hint: 'install the network add-on of the cluster',
+      });
+    }
     warnOfLostCapabilities(identity, configuration, log);
     const attachment = attachmentOf(identity, configuration);
     this.#own.add(identity.sandboxId);
@@ -249,24 +254,9 @@ async function collectByPlugins(
   });
 }
 
-/**
- * By its words the kubelet knows that a network is only late, whatever the status of the call is
- * (pkg/kubelet/pod_workers.go, completeWork, v1.36).
- */
 function startingError(error: unknown): unknown {
   if (!isCoded(error) || error.code !== ('ERR_NETWORK_PLUGIN_FAILED' satisfies RuntimeErrorCode))
     return error;
-  return new CodedError<RuntimeErrorCode>(
-    'ERR_NETWORK_NOT_READY',
-    `the pod network is not ready: ${error.message}`,
-    {hint: 'its add-on may be starting; if this stays, see the pods of the add-on', cause: error},
-  );
-}
-
-function notReady(confDirectory: string): CodedError<RuntimeErrorCode> {
-  return new CodedError(
-    'ERR_NETWORK_NOT_READY',
-    `no valid network configuration in ${confDirectory}`,
-    {hint: 'install the network add-on of the cluster'},
-  );
+  const hint = 'its add-on may be starting; if this stays, see the pods of the add-on';
+  return networkNotReady(error.message, {hint, cause: error});
 }

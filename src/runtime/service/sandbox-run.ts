@@ -7,6 +7,7 @@ import {podCgroupFor} from '../cgroup/paths.ts';
 import type {CallContext} from '../cri/handlers.ts';
 import type {RunPodSandboxRequest} from '../cri/gen/cri-v1_pb.ts';
 import type {RuntimeErrorCode} from '../errors.ts';
+import {networkNotReady} from '../network/network-not-ready.ts';
 import {unpinNamespaces, pinNamespaces, type PinnedNamespace} from '../sys/namespace.ts';
 import {mount, MountFlags} from '../sys/mount.ts';
 import type {SandboxLayout} from '../store/layout.ts';
@@ -102,11 +103,8 @@ async function waitForNetwork({namespaces}: SandboxMetadata, deps: Dependencies)
   const probe = () => Promise.resolve(deps.network.readiness().ready ? true : undefined);
   const limits = {signal: deps.ending, timeoutMs: NETWORK_READY_TIMEOUT_MS};
   await waitFor(probe, limits).catch((cause: unknown) => {
-    throw new CodedError<RuntimeErrorCode>(
-      'ERR_NETWORK_NOT_READY',
-      `the pod network is not ready: ${state.message}`,
-      {hint: 'install the network add-on of the cluster, or see its log', cause},
-    );
+    const hint = 'install the network add-on of the cluster, or see its log';
+    throw networkNotReady(state.message, {hint, cause});
   });
 }
 

@@ -166,8 +166,10 @@ function runScript(t: ExecutionContext, script: string, wget: readonly string[])
     date: 'n=$(cat $0.n 2>/dev/null || echo 0); echo $((n + 1)) > $0.n; echo $((n * 4))',
     sleep: 'exit 0',
   };
-  const scripts = Object.entries(commands).map(([name, body]) => [name, `#!/bin/sh\n${body}\n`]);
-  writePrograms(directory, Object.fromEntries(scripts) as Record<string, string>);
+  const scripts = Object.entries(commands).map(
+    ([name, body]) => [name, `#!/bin/sh\n${body}\n`] as const,
+  );
+  writePrograms(directory, Object.fromEntries(scripts));
   const {stdout, stderr} = spawnSync('/bin/sh', ['-c', script], {
     env: {PATH: `${directory}:/usr/bin:/bin`},
     encoding: 'utf8',

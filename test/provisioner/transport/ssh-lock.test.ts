@@ -43,10 +43,12 @@ test('a tunnel carries several connections, and ends with its disposal', async t
 test('after its disposal nothing listens on the port of a tunnel', async t => {
   await using server = await startSshServer();
   await using connection = await openSsh(server);
+  await using service = await startEcho();
   const answers: string[] = [];
   // Another test may be given the port at once, so a port that answers is not yet a failure.
   while (!answers.includes('ECONNREFUSED') && answers.length < 5) {
-    const tunnel = await openTunnel(connection, 1, {signal: inTime()});
+    const tunnel = await openTunnel(connection, service.port, {signal: inTime()});
+    t.is(await ask(tunnel.localPort, 'a'), 'a');
     await tunnel[Symbol.asyncDispose]();
     answers.push(await ask(tunnel.localPort, 'c').catch(codeOf));
   }

@@ -40,9 +40,7 @@ export async function runChecks(options: LevelOptions): Promise<LevelResult> {
   const failed: string[] = [];
   for (const argv of CHECKS) {
     const ownMs = performance.now();
-    const {exitCode, stdout, stderr} = await run(niced(argv, options), {
-      signal: options.signal,
-    });
+    const {exitCode, stdout, stderr} = await run(niced(argv, options), {signal: options.signal});
     const [name = ''] = argv;
     printLine(exitCode === 0 ? 'ok' : 'FAILED', ownMs, `check › ${name}`);
     if (exitCode === 0) continue;
@@ -110,7 +108,7 @@ function niced(argv: readonly string[], {niceness = 0}: LevelOptions): readonly 
   return niceness === 0 ? argv : ['nice', '-n', String(niceness), ...argv];
 }
 
-/** @param sinceMs when the test before it in its lane ended: lanes run one test at a time */
+/** @param sinceMs when the one before it in its lane ended: its own time where they run one by one */
 function printLine(state: string, sinceMs: number, title: string): void {
   const seconds = (performance.now() - sinceMs) / 1000;
   console.log(`${state.padEnd(6)} ${seconds.toFixed(1).padStart(6)} s  ${title}`);
