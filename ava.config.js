@@ -5,8 +5,11 @@ const levels = {
     files: ['test/**/*.test.ts', '!test/{integration,e2e,chaos}/**'],
     timeout: '60s',
   },
-  // Both use what a machine has once (a network, a lab): one file, one test at a time. `npm test`
-  // runs the two folders beside each other (test/support/run/level.ts).
+  // Compares the machine after a lab with the machine before it: nothing that makes links, rules or
+  // control groups may run beside it.
+  lab: {files: ['test/integration/lab/*.test.ts'], ...oneAtATime()},
+  // Both use what a machine has once (a network, its control groups): one file, one test at a time.
+  // `npm test` runs the two folders beside each other (test/support/run/level.ts).
   integration: {
     files: ['test/integration/*.test.ts', 'test/integration/certificates/*.test.ts'],
     ...oneAtATime(),

@@ -13,20 +13,20 @@ import {removeDeadLab, removeLeftLab} from '#test/run/left-lab';
 import {runChecks, runLevel, type LevelOptions, type LevelResult} from '#test/run/level';
 import {formatResults, formatTotals, totalsOf} from '#test/run/report';
 
-const STEPS = ['check', 'unit', 'integration', 'e2e', 'chaos'] as const;
+const STEPS = ['check', 'unit', 'lab', 'integration', 'e2e', 'chaos'] as const;
 type Step = (typeof STEPS)[number];
 
-/**
- * Levels that work on the machine itself, and need programs of the artifact cache, in the order in
- * which they run: a lab leaves half of the processors to what runs beside it.
- */
-const MACHINE_STEPS: readonly Step[] = ['e2e', 'integration', 'chaos'];
+/** Steps that need neither root nor programs of the artifact cache. */
+const CODE_STEPS: readonly Step[] = ['check', 'unit'];
+
+/** Steps that share the one lab of a machine, in the order in which they run. */
+const CLUSTER_STEPS: readonly Step[] = ['e2e', 'chaos'];
 
 /**
- * What runs beside them leaves them the processors, as by nice(1): a compiler can be put off for as
- * long as one likes, a test has time limits.
+ * A lab leaves half of the processors to what runs beside it, which leaves them to the lab, as by
+ * nice(1): a compiler can be put off for as long as one likes, a test has time limits.
  */
-const NICENESS: Partial<Record<Step, number>> = {check: 19, unit: 5};
+const NICENESS: Partial<Record<Step, number>> = {check: 19, unit: 5, integration: 5};
 const DEFAULT_STEPS: readonly Step[] = STEPS.filter(step => step !== 'chaos');
 
 const EXIT_FAILED = 1;
@@ -49,25 +49,35 @@ async function main(words: readonly string[], signal: AbortSignal): Promise<numb
   return totals.failed > 0 || totals.passed === 0 ? EXIT_FAILED : 0;
 }
 
+/**
+ * Two steps at a time: code, then integration, beside those that have the lab. The step `lab` looks
+ * at the whole machine, so integration waits for its end.
+ */
 async function runSteps(wanted: readonly Step[], signal: AbortSignal): Promise<LevelResult[]> {
-  const onMachine = MACHINE_STEPS.filter(step => wanted.includes(step));
-  const others = wanted.filter(step => !MACHINE_STEPS.includes(step));
-  if (onMachine.length === 0) return await runTrack(others, step => runStep(step, {signal}));
+  const code = CODE_STEPS.filter(step => wanted.includes(step));
+  if (code.length === wanted.length) return await runTrack(code, step => runStep(step, {signal}));
   const reason = await missingReason(signal);
   const before = reason === undefined ? await cleanMachine(signal) : undefined;
   const artifacts = before === undefined ? undefined : startArtifacts(signal);
-  // On a cold machine the others are done before the artifacts are.
-  const [beside, machine] = await Promise.all([
-    runTrack(others, step => runStep(step, {signal, niceness: NICENESS[step]})),
-    runTrack(onMachine, async step => {
-      const failure = await artifacts?.failure;
-      const missing = reason ?? failure?.reason;
-      if (missing !== undefined) return missingLevel(step, missing, failure?.isMachine);
-      return await runStep(step, {signal});
-    }),
+  const runNiced = async (step: Step) => await runStep(step, {signal, niceness: NICENESS[step]});
+  const runOnMachine = async (step: Step) => {
+    const failure = await artifacts?.failure;
+    const missing = reason ?? failure?.reason;
+    if (missing !== undefined) return missingLevel(step, missing, failure?.isMachine);
+    return await runNiced(step);
+  };
+  const pick = (steps: readonly Step[]) => steps.filter(step => wanted.includes(step));
+  // On a cold machine the code steps are done before the artifacts are.
+  const codeDone = runTrack(code, runNiced);
+  const labDone = runTrack(pick(['lab']), runOnMachine);
+  const tracks = await Promise.all([
+    codeDone,
+    labDone,
+    Promise.all([codeDone, labDone]).then(() => runTrack(pick(['integration']), runOnMachine)),
+    labDone.then(() => runTrack(pick(CLUSTER_STEPS), runOnMachine)),
   ]);
   await artifacts?.stop();
-  const results = [...beside, ...machine];
+  const results = tracks.flat();
   if (before !== undefined) results.push(await cleanUp(before));
   return results;
 }

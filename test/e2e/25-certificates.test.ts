@@ -8,7 +8,7 @@ import type {IssuerRow} from '#provisioner/certificates/list-issuers';
 import {formatYamlDocuments} from '#shared/yaml';
 import {aKeyPair} from '#test/a-ca';
 import {ownIssuers, servingPod, tlsCertificate} from '#test/e2e/certificate-objects';
-import {eventOf, provision} from '#test/e2e/command-line';
+import {eventOf, provision, type RunningProvision, startProvision} from '#test/e2e/command-line';
 import {Kubectl} from '#test/e2e/kubectl';
 import {CLUSTER, eventually, FOLDER, must, setKey, writeVariant} from '#test/e2e/the-lab';
 
@@ -17,6 +17,8 @@ const company = aKeyPair({commonName: 'company CA', notAfter: new Date(Date.now(
 /** A kubelet looks for changed Secrets when it syncs a pod: once a minute, and a bit. */
 const RENEWED_TIMEOUT_MS = 240_000;
 const CROWD = 20;
+/** Waits for its issuer while the tests of the controller run. */
+let runOfBroken: RunningProvision | undefined;
 
 test.before('a cluster with the issuers of the lab', async () => {
   await must([CLUSTER, '--yes']);
@@ -94,14 +96,12 @@ test('issuers that left cluster.yaml are removed with their keys', async t => {
   t.is(exitCode, 1);
 });
 
-test('an issuer that does not become Ready ends the run with its own words', async t => {
+test('an issuer that is not Ready is waited for, and can be looked at meanwhile', async () => {
   const file = await withIssuers([{name: 'broken', ca: {secretName: 'not-there'}}]);
-  const finished = await provision([file, '--yes']);
-  t.is(finished.exitCode, 19, finished.stderr);
-  t.true(finished.codes.includes('ERR_ISSUER_NOT_READY'));
-  t.regex(finished.stderr, /ClusterIssuer broken is not Ready after \d+ s: .*not-there/);
-  await must([CLUSTER, '--yes']); // takes it away again
-  t.false((await issuers()).some(({name}) => name === 'broken'));
+  runOfBroken = startProvision([file, '--yes']);
+  await eventually(async () =>
+    (await issuers()).find(({name, message}) => name === 'broken' && message.includes('not-there')),
+  );
 });
 
 test('a certificate that a pod has mounted is renewed in place; the controller may die meanwhile', async t => {
@@ -167,6 +167,15 @@ test('certs status says why a certificate is not there', async t => {
   t.is(unknown.exitCode, 19);
   t.deepEqual(unknown.codes, ['ERR_ISSUER_UNKNOWN']);
   await (await kubectl).run(['delete', 'namespace', 'certificates', '--wait=false']);
+});
+
+test('an issuer that does not become Ready ends the run with its own words', async t => {
+  const finished = await runOfBroken?.ended;
+  t.is(finished?.exitCode, 19, finished?.stderr);
+  t.true(finished?.codes.includes('ERR_ISSUER_NOT_READY'));
+  t.regex(finished?.stderr ?? '', /ClusterIssuer broken is not Ready after \d+ s: .*not-there/);
+  await must([CLUSTER, '--yes']); // takes it away again
+  t.false((await issuers()).some(({name}) => name === 'broken'));
 });
 
 test('after all of it a run changes nothing', async t => {

@@ -11,7 +11,7 @@ import {formatYamlDocuments} from '#shared/yaml';
 import {Kubectl} from '#test/e2e/kubectl';
 import {type Ended, podStatus, waitUntilReady} from '#test/e2e/pod-status';
 import {RUNTIME_PODS, TALKER} from '#test/e2e/runtime-pods';
-import {CLUSTER, eventually, must, onHost, writeVariant} from '#test/e2e/the-lab';
+import {eventually, must, onHost, writeVariant} from '#test/e2e/the-lab';
 import {temporaryFolder} from '#test/temporary-folder';
 
 const READY_MS = 120_000;
@@ -37,7 +37,7 @@ test.before('pods of every kind, and kubelets that rotate logs soon', async t =>
 test.after.always(async () => {
   const kube = await kubectl;
   await kube.try(['delete', 'namespace', 'runtime', '--ignore-not-found', '--wait=false']);
-  await must([CLUSTER, '--yes']); // the kubelets' own configuration again
+  // Kubelets get their own configuration again from the next file, as every file begins.
 });
 
 test('every node runs on slipway', async t => {
@@ -53,17 +53,6 @@ test('a container killed for its memory limit ends with OOMKilled', async t => {
     {exitCode: ended.exitCode, reason: ended.reason},
     {exitCode: 137, reason: 'OOMKilled'},
   );
-});
-
-test('a crashing container has its exit code, is started again and backs off', async t => {
-  const kube = await kubectl;
-  // By a watch: a kubelet shows this reason between two starts for less than a second.
-  const reason = '{.status.containerStatuses[0].state.waiting.reason}';
-  const until = [`--for=jsonpath=${reason}=CrashLoopBackOff`, `--timeout=${READY_MS / 1_000}s`];
-  await kube.run(['wait', '--namespace', 'runtime', 'pod/crashing', ...until]);
-  const [status] = (await podStatus(kube, 'crashing')).status.containerStatuses ?? [];
-  t.true((status?.restartCount ?? 0) >= 1);
-  t.like(status?.lastState.terminated, {exitCode: 7, reason: 'Error'});
 });
 
 test('an exec probe answers; one that takes too long has failed, and says so', async t => {
@@ -178,6 +167,17 @@ test('limits change in place: the new ones hold, and nothing restarts', async t 
     {timeoutMs: READY_MS},
   );
   t.is(changed.restartCount, 0);
+});
+
+test('a crashing container has its exit code, is started again and backs off', async t => {
+  const kube = await kubectl;
+  // By a watch: a kubelet shows this reason between two starts for less than a second.
+  const reason = '{.status.containerStatuses[0].state.waiting.reason}';
+  const until = [`--for=jsonpath=${reason}=CrashLoopBackOff`, `--timeout=${READY_MS / 1_000}s`];
+  await kube.run(['wait', '--namespace', 'runtime', 'pod/crashing', ...until]);
+  const [status] = (await podStatus(kube, 'crashing')).status.containerStatuses ?? [];
+  t.true((status?.restartCount ?? 0) >= 1);
+  t.like(status?.lastState.terminated, {exitCode: 7, reason: 'Error'});
 });
 
 test('logs are rotated under load, and no line is lost', async t => {

@@ -18,6 +18,8 @@ import {judgeHostKey, orderAlgorithms, typeOf, type HostKey} from './host-key.ts
 import {formatKnownHost, parseKnownHosts, type KnownHost} from './known-hosts.ts';
 import {SshConnection} from './ssh-connection.ts';
 
+/** The kernel of a host that is up answers whatever its load; three packets more fit into it. */
+const ANSWER_TIMEOUT_MS = 10_000;
 const HANDSHAKE_TIMEOUT_MS = 20_000;
 const KEEPALIVE_INTERVAL_MS = 15_000;
 const KEEPALIVE_COUNT_MAX = 4;
@@ -37,6 +39,8 @@ export interface SshDeps {
   readonly pinnedHostKeysPath: string;
   /** Accept and pin the key of a host that nothing knows; a changed key is refused all the same. */
   readonly acceptNewHostKeys: boolean;
+  /** From the first packet to the first answer, a name's resolution included; default 10 s. */
+  readonly answerTimeoutMs?: number;
   /** From the first packet to the end of authentication; default 20 s. */
   readonly handshakeTimeoutMs?: number;
 }
@@ -114,7 +118,14 @@ async function openClient(options: OpenClient): Promise<OpenedClient> {
   const abort = (): void => {
     opened.reject(signal.reason);
   };
+  const answerMs = deps.answerTimeoutMs ?? ANSWER_TIMEOUT_MS;
+  const unanswered = setTimeout(() => {
+    opened.reject(unreachable(target, `no answer within ${answerMs / 1000} s`, undefined));
+  }, answerMs);
   client.on('error', fail).once('close', close).once('ready', ready);
+  client.once('connect', () => {
+    clearTimeout(unanswered);
+  });
   signal.addEventListener('abort', abort, {once: true});
   if (signal.aborted) abort();
   try {
@@ -125,6 +136,7 @@ async function openClient(options: OpenClient): Promise<OpenedClient> {
     client.destroy();
     throw error;
   } finally {
+    clearTimeout(unanswered);
     signal.removeEventListener('abort', abort);
     client.off('error', fail).off('close', close).off('ready', ready);
   }

@@ -5,6 +5,7 @@ import {join} from 'node:path';
 import {createSshConnect} from '#provisioner/transport/ssh';
 import {createEncryptedKey, createKeyPair} from '#test/key-pair';
 import {echo, inTime, openSsh, type SshFields} from '#test/open-ssh';
+import {silentPort} from '#test/silent-port';
 import {startSshServer, type SshServer} from '#test/ssh-server';
 
 const refuses = async (
@@ -29,6 +30,14 @@ test('a port where nothing listens is an unreachable host, named with address an
 test('a name that does not resolve is an unreachable host', async t => {
   await using server = await startSshServer();
   await refuses(t, 'ERR_HOST_UNREACHABLE', server, {address: 'no-such-host.invalid'});
+});
+
+test('a host that does not answer at all is unreachable before a handshake could have ended', async t => {
+  await using server = await startSshServer();
+  using silent = await silentPort();
+  const fields = {port: silent.port, answerTimeoutMs: 200};
+  const {message} = await refuses(t, 'ERR_HOST_UNREACHABLE', server, fields);
+  t.regex(message, /: no answer within 0\.2 s$/);
 });
 
 test('a host that accepts and says nothing is unreachable once the handshake takes too long', async t => {

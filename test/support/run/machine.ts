@@ -2,7 +2,7 @@ import {hasCommand} from '#shared/local-process';
 import {createLab} from '#lab/lab';
 import {readOwner} from '#lab/lock';
 
-/** Why integration and e2e cannot run on this machine; undefined when they can. */
+/** Why levels that work on the machine cannot run on this one; undefined when they can. */
 export async function missingReason(signal: AbortSignal): Promise<string | undefined> {
   signal.throwIfAborted();
   if (process.platform !== 'linux') return 'they need Linux';
