@@ -96,12 +96,13 @@ test('issuers that left cluster.yaml are removed with their keys', async t => {
   t.is(exitCode, 1);
 });
 
-test('an issuer that is not Ready is waited for, and can be looked at meanwhile', async () => {
+test('an issuer that is not Ready is waited for, and can be looked at meanwhile', async t => {
   const file = await withIssuers([{name: 'broken', ca: {secretName: 'not-there'}}]);
   runOfBroken = startProvision([file, '--yes']);
-  await eventually(async () =>
+  const broken = await eventually(async () =>
     (await issuers()).find(({name, message}) => name === 'broken' && message.includes('not-there')),
   );
+  t.false(broken.ready);
 });
 
 test('a certificate that a pod has mounted is renewed in place; the controller may die meanwhile', async t => {
