@@ -19,7 +19,7 @@ const command = (...words: readonly string[]): Promise<CommandRun> =>
 
 test('a pod can be looked at, used, stopped and removed', async t => {
   const pod = await aPod(daemon());
-  const id = await pod.run(shell('echo out; echo err >&2; trap "exit 3" TERM; sleep 1000 & wait'));
+  const id = await pod.run(shell('trap "exit 3" TERM; echo out; echo err >&2; sleep 1000 & wait'));
   const short = id.slice(0, 10);
   t.regex((await command('ps')).stdout, new RegExp(`\\n${id.slice(0, 13)} .*running`));
   t.regex((await command('pods')).stdout, new RegExp(`\\n${pod.id.slice(0, 13)} .*ready`));

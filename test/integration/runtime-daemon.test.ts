@@ -12,6 +12,7 @@ import {
   exited,
   logOf,
   podConfig,
+  runStubborn,
   shell,
   statusOf,
 } from '#test/runtime/a-pod';
@@ -76,7 +77,7 @@ test('a pod lives: run, create, start, exec, log, stop, remove', async t => {
   t.deepEqual(status?.annotations, annotations);
 
   const containerId = await pod.create(
-    shell('echo out; echo err >&2; trap "exit 3" TERM; while true; do sleep 0.05; done', {labels}),
+    shell('trap "exit 3" TERM; echo out; echo err >&2; while true; do sleep 0.05; done', {labels}),
   );
   t.is((await statusOf(daemon(), containerId)).state, ContainerState.CONTAINER_CREATED);
   await runtime.startContainer({containerId});
@@ -94,6 +95,7 @@ test('a pod lives: run, create, start, exec, log, stop, remove', async t => {
   t.is(Buffer.from(result.stdout).toString(), 'yes\n');
   t.is(Buffer.from(result.stderr).toString(), 'bad\n');
 
+  await eventually(async () => (await logOf(daemon(), containerId)).includes('out'));
   await runtime.stopContainer({containerId, timeout: 10n});
   const ended = await statusOf(daemon(), containerId);
   t.is(ended.state, ContainerState.CONTAINER_EXITED);
@@ -273,7 +275,7 @@ test('a command that is not there fails, and leaves no container', async t => {
 test('StopContainer sends the stop signal, waits, then kills; an earlier deadline wins', async t => {
   const {runtime} = daemon().cri();
   const pod = await aPod(daemon());
-  const containerId = await pod.run(shell('trap "" TERM; while true; do sleep 0.1; done'));
+  const containerId = await runStubborn(daemon(), pod);
   const startedMs = performance.now();
   const patient = runtime.stopContainer({containerId, timeout: 60n});
   await runtime.stopContainer({containerId, timeout: 1n});
@@ -286,7 +288,7 @@ test('StopContainer sends the stop signal, waits, then kills; an earlier deadlin
 test('a pod is stopped with all that runs in it, also while a container is being made', async t => {
   const {runtime} = daemon().cri();
   const pod = await aPod(daemon());
-  const running = await pod.run(shell('trap "" TERM; while true; do sleep 0.1; done'));
+  const running = await runStubborn(daemon(), pod);
   const made = pod.create().then(
     () => 'made',
     (error: unknown) => (error as {readonly reason?: string}).reason,

@@ -13,6 +13,7 @@ import {
   type LinuxContainerSecurityContextSchema,
   type PodSandboxConfig,
 } from '#runtime/cri/gen/cri-v1_pb';
+import {eventually} from '#test/eventually';
 import {BUSYBOX_IMAGE} from './busybox-archive.ts';
 import type {RuntimeDaemon} from './runtime-daemon.ts';
 
@@ -153,6 +154,15 @@ export async function logOf(daemon: RuntimeDaemon, containerId: string): Promise
     .map(line => /^\S+ (?:stdout|stderr) ([PF]) (.*)$/.exec(line))
     .map(found => `${found?.[2] ?? ''}${found?.[1] === 'F' ? '\n' : ''}`)
     .join('');
+}
+
+/** Runs a container that a SIGTERM does not end, and returns when it does so. */
+export async function runStubborn(daemon: RuntimeDaemon, pod: TestPod): Promise<string> {
+  const containerId = await pod.run(
+    shell('trap "" TERM; echo ready; while true; do sleep 0.1; done'),
+  );
+  await eventually(async () => (await logOf(daemon, containerId)) === 'ready\n');
+  return containerId;
 }
 
 /** Runs a script in a container and gives its standard output, without the last end of line. */
