@@ -54,7 +54,8 @@ async function main(words: readonly string[], signal: AbortSignal): Promise<numb
  * at the whole machine, so integration waits for its end.
  */
 async function runSteps(wanted: readonly Step[], signal: AbortSignal): Promise<LevelResult[]> {
-  const code = CODE_STEPS.filter(step => wanted.includes(step));
+  const pick = (steps: readonly Step[]) => steps.filter(step => wanted.includes(step));
+  const code = pick(CODE_STEPS);
   if (code.length === wanted.length) return await runTrack(code, step => runStep(step, {signal}));
   const reason = await missingReason(signal);
   const before = reason === undefined ? await cleanMachine(signal) : undefined;
@@ -66,7 +67,6 @@ async function runSteps(wanted: readonly Step[], signal: AbortSignal): Promise<L
     if (missing !== undefined) return missingLevel(step, missing, failure?.isMachine);
     return await runNiced(step);
   };
-  const pick = (steps: readonly Step[]) => steps.filter(step => wanted.includes(step));
   // On a cold machine the code steps are done before the artifacts are.
   const codeDone = runTrack(code, runNiced);
   const labDone = runTrack(pick(['lab']), runOnMachine);

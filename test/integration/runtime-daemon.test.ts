@@ -95,7 +95,7 @@ test('a pod lives: run, create, start, exec, log, stop, remove', async t => {
   t.is(Buffer.from(result.stdout).toString(), 'yes\n');
   t.is(Buffer.from(result.stderr).toString(), 'bad\n');
 
-  await eventually(async () => (await logOf(daemon(), containerId)).includes('out'));
+  await eventually(async () => (await logOf(daemon(), containerId)).includes('err'));
   await runtime.stopContainer({containerId, timeout: 10n});
   const ended = await statusOf(daemon(), containerId);
   t.is(ended.state, ContainerState.CONTAINER_EXITED);

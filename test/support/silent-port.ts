@@ -2,12 +2,16 @@ import {spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {connect, type Socket} from 'node:net';
 
-/** Listens, tells its port, and never accepts: what waits to be accepted fits twice. */
+/**
+ * Listens, tells its port, and never accepts: what waits to be accepted fits twice. It ends by
+ * itself after a minute, whatever became of the test.
+ */
 const DEAF = `
 const server = require('node:net').createServer();
 server.listen({port: 0, host: '127.0.0.1', backlog: 1}, () => {
   require('node:fs').writeSync(1, String(server.address().port));
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 60_000);
+  process.exit();
 });`;
 const WAITING = 2;
 
