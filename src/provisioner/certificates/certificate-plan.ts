@@ -3,9 +3,9 @@ import type {KubernetesObject, ObjectReference} from '#shared/kube/object';
 import {referenceOf} from '#shared/kube/object';
 import type {HostState} from '../host-state/host-state.ts';
 import type {Change} from '../resources/change.ts';
-import type {CertificateSettings} from '../role/cluster.ts';
+import type {CertificateSettings, IssuerSettings} from '../role/cluster.ts';
 import {type ControllerRelease, controllerObjects} from './controller-release.ts';
-import {issuerId, issuerManifests, type IssuerManifests} from './issuer-objects.ts';
+import {issuerId, issuerManifests, type IssuerManifests, namedSecret} from './issuer-objects.ts';
 import {parseOwned} from './owned-objects.ts';
 
 /** Names under which state.json of the first control plane records what was applied. */
@@ -79,7 +79,7 @@ export function planCertificates(input: CertificatePlanInput): CertificatePlan {
   const differs = ({digest}: {readonly digest: string}, action: string) =>
     state.actions[action]?.status !== 'done' || state.actions[action].digest !== digest;
   const issuers = settings.issuers
-    .map(issuer => planIssuer(issuerManifests(issuer), issuerId(issuer), state))
+    .map(issuer => planIssuer(issuer, settings, state))
     .filter(issuer => differs(issuer, issuer.action));
   const removesController = !settings.enabled && isRecorded(CONTROLLER_ACTION);
   const changedApis = apis !== undefined && differs(apis, APIS_ACTION) ? apis : undefined;
@@ -128,26 +128,39 @@ function removableObjects({manifests, admissionPolicies}: ControllerRelease) {
     .reverse();
 }
 
-function planIssuer(manifests: IssuerManifests, id: string, state: HostState): PlannedIssuer {
+function planIssuer(
+  issuer: IssuerSettings,
+  settings: CertificateSettings,
+  state: HostState,
+): PlannedIssuer {
+  const manifests = issuerManifests(issuer);
+  const id = issuerId(issuer);
   const action = issuerAction(id);
-  const key = (reference: ObjectReference) =>
-    `${reference.kind}/${reference.namespace ?? ''}/${reference.name}`;
-  const kept = new Set(manifests.owned.map(key));
-  const obsolete = parseOwned(state.actions[action]?.keys).filter(each => !kept.has(key(each)));
+  const kept = new Set([...manifests.owned.map(keyOf), ...namedSecrets(settings)]);
+  const obsolete = parseOwned(state.actions[action]?.keys).filter(each => !kept.has(keyOf(each)));
   return {...manifests, id, action, obsolete};
 }
 
+const keyOf = ({kind, namespace = '', name}: ObjectReference): string =>
+  `${kind}/${namespace}/${name}`;
+
+/** What some issuer of cluster.yaml signs with stays, whoever made it. */
+const namedSecrets = ({issuers}: CertificateSettings): readonly string[] =>
+  issuers.flatMap(issuer => namedSecret(issuer) ?? []).map(keyOf);
+
 function removedIssuers(
-  {issuers}: CertificateSettings,
+  settings: CertificateSettings,
   {actions}: HostState,
 ): readonly RemovedIssuer[] {
+  const {issuers} = settings;
+  const kept = new Set(namedSecrets(settings));
   const wanted = new Set(issuers.map(issuer => issuerAction(issuerId(issuer))));
   return Object.entries(actions)
     .filter(([action]) => action.startsWith(issuerAction('')) && !wanted.has(action))
     .map(([action, {keys}]) => ({
       id: action.slice(issuerAction('').length),
       action,
-      owned: parseOwned(keys),
+      owned: parseOwned(keys).filter(each => !kept.has(keyOf(each))),
     }));
 }
 
@@ -165,8 +178,7 @@ function describe(
   ) => ({phase: certificatePhases[phase], id, action, summary});
   return [
     ...removed.map(({action, owned}) => {
-      const secret = owned.find(({kind}) => kind === 'Secret');
-      const key = secret === undefined ? '' : `, with the key in Secret ${secret.name}`;
+      const key = withKeys(', with the key in Secret ', owned);
       return line('issuers', action, 'remove', `it is not in cluster.yaml any more${key}`);
     }),
     ...(controllerRemoval === undefined
@@ -185,12 +197,19 @@ function describe(
     ...(controller === undefined
       ? []
       : [line('controller', CONTROLLER_ACTION, 'run', `run slipway-certs ${release.version}`)]),
-    ...issuers.map(({action, objects, keyPair}) => {
+    ...issuers.map(({action, objects, keyPair, obsolete}) => {
       const count = objects.length + (keyPair === undefined ? 0 : 1);
       const verb = action in actions ? 'bring up to date' : 'make';
       const what = `${count} object${count === 1 ? '' : 's'}`;
-      return line('issuers', action, 'run', `${verb} (${what}), wait until it is Ready`);
+      const key = withKeys(', then remove the key in Secret ', obsolete);
+      return line('issuers', action, 'run', `${verb} (${what}), wait until it is Ready${key}`);
     }),
     ...(plan.test ? [line('test', 'certificates:test', 'run', 'issue throw-away certificates')] : []), // prettier-ignore
   ];
+}
+
+/** Private keys that go are named, since nothing brings them back. */
+function withKeys(text: string, owned: readonly ObjectReference[]): string {
+  const secret = owned.find(({kind}) => kind === 'Secret');
+  return secret === undefined ? '' : `${text}${secret.name}`;
 }

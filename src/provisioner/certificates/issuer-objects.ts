@@ -14,6 +14,17 @@ import {
 /** Marks what the provisioner made for an issuer, so that nobody else's Secret is overwritten. */
 export const MANAGED_LABELS = {'app.kubernetes.io/managed-by': 'provision'} as const;
 
+/** Set by the certificate controller on what it issues (cert-manager's API). */
+const CERTIFICATE_NAME = 'cert-manager.io/certificate-name';
+
+/** Whether a Secret was made by us: a key pair of cluster.yaml, or a CA that we had generated. */
+export function isOurSecret({
+  metadata: {name, labels, annotations},
+}: Pick<KubernetesObject, 'metadata'>): boolean {
+  const isManaged = Object.entries(MANAGED_LABELS).every(([key, value]) => labels?.[key] === value);
+  return isManaged || annotations?.[CERTIFICATE_NAME] === name;
+}
+
 /** One issuer of cluster.yaml as objects of the API. */
 export interface IssuerManifests {
   readonly reference: ObjectReference<IssuerObject>;
@@ -60,6 +71,16 @@ export function issuerManifests(issuer: IssuerSettings): IssuerManifests {
         ? {secret, pair: issuer.source.keyPair}
         : undefined,
   };
+}
+
+/** The Secret that an issuer signs with and that the operator names: never ours to delete. */
+export function namedSecret({
+  namespace = CERTIFICATES_NAMESPACE,
+  source,
+}: IssuerSettings): ObjectReference | undefined {
+  return source.kind === 'ca-secret'
+    ? {...secretKind, name: source.secretName, namespace}
+    : undefined;
 }
 
 /** How the API names an issuer of cluster.yaml. */

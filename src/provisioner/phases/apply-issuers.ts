@@ -3,7 +3,7 @@ import type {KubernetesApi} from '#shared/kube/kubernetes-api';
 import {formatReference, type ObjectReference} from '#shared/kube/object';
 import {mapLimited} from '#shared/map-limited';
 import type {PlannedIssuer, RemovedIssuer} from '../certificates/certificate-plan.ts';
-import {keyPairSecret, MANAGED_LABELS} from '../certificates/issuer-objects.ts';
+import {isOurSecret, keyPairSecret} from '../certificates/issuer-objects.ts';
 import {currentCondition, type IssuerObject, secretKind} from '../certificates/kinds.ts';
 import {formatOwned} from '../certificates/owned-objects.ts';
 import type {TaskContext} from '../engine/graph.ts';
@@ -47,14 +47,17 @@ export async function applyIssuers(
   }
   progress(issuers.map(({id}) => id).join(', '));
   const failures = await mapLimited(issuers, ISSUERS_AT_ONCE_MAX, async issuer => {
-    const {action, digest, owned, obsolete} = issuer;
-    const keys = formatOwned([...owned, ...obsolete]);
+    const {action, digest, owned, obsolete, keyPair} = issuer;
+    const keys = formatOwned(owned);
+    const keysBefore = formatOwned([...owned, ...obsolete]);
     try {
+      // Before it is recorded as ours: what is recorded is deleted one day.
+      if (keyPair !== undefined) await refuseForeignSecret(api, keyPair.secret, signal);
       const perform = async () => {
         await applyIssuer(api, issuer, {signal, readyTimeoutMs});
         await deleteAll(api, obsolete, signal);
       };
-      await recordedAction(record, {action, entry: {digest, keys}}, {signal, perform});
+      await recordedAction(record, {action, entry: {digest, keys, keysBefore}}, {signal, perform});
       return [];
     } catch (error) {
       signal.throwIfAborted();
@@ -80,7 +83,6 @@ async function applyIssuer(
   for (const object of others.toReversed()) await api.apply(object, {signal});
   if (keyPair !== undefined) {
     if (keyPair.pair === undefined) throw new TypeError('the key pair was not loaded');
-    await refuseForeignSecret(api, keyPair.secret, signal);
     await api.apply(keyPairSecret(keyPair.secret, keyPair.pair), {signal});
   }
   await api.apply(own, {signal});
@@ -94,10 +96,7 @@ async function refuseForeignSecret(
   signal: AbortSignal,
 ): Promise<void> {
   const found = await api.get({...secretKind, name, namespace}, {signal});
-  const isOurs = Object.entries(MANAGED_LABELS).every(
-    ([key, value]) => found?.metadata.labels?.[key] === value,
-  );
-  if (found === undefined || isOurs) return;
+  if (found === undefined || isOurSecret(found)) return;
   throw new CodedError<ProvisionerErrorCode>(
     'ERR_ISSUER_SECRET_FOREIGN',
     `Secret ${namespace}/${name} is there already and was not made by us: it is not overwritten`,
@@ -141,10 +140,17 @@ async function waitUntilReady(
   }
 }
 
+/** A Secret that is not ours, whatever was recorded of it, stays: it may hold somebody's only key. */
 async function deleteAll(
   api: KubernetesApi,
   references: readonly ObjectReference[],
   signal: AbortSignal,
 ): Promise<void> {
-  for (const reference of references) await api.delete(reference, {signal});
+  for (const reference of references) {
+    if (reference.kind === secretKind.kind) {
+      const found = await api.get(reference, {signal});
+      if (found === undefined || !isOurSecret(found)) continue;
+    }
+    await api.delete(reference, {signal});
+  }
 }

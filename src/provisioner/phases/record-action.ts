@@ -3,6 +3,8 @@ import type {HostRecord} from '../host-state/host-record.ts';
 export interface ActionEntry {
   readonly digest: string;
   readonly keys?: Readonly<Record<string, string>>;
+  /** In place of `keys` until it is done: what is still there then. */
+  readonly keysBefore?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -14,15 +16,17 @@ export async function recordedAction(
   {action, entry}: {readonly action: string; readonly entry: ActionEntry},
   {signal, perform}: {readonly signal: AbortSignal; readonly perform: () => Promise<void>},
 ): Promise<void> {
-  const {digest, keys} = entry;
-  const as = (status: 'pending' | 'done') =>
-    record.update(
+  const {digest, keysBefore = entry.keys} = entry;
+  const as = (status: 'pending' | 'done') => {
+    const keys = status === 'pending' ? keysBefore : entry.keys;
+    return record.update(
       state => ({
         ...state,
         actions: {...state.actions, [action]: {status, digest, ...(keys && {keys: {...keys}})}},
       }),
       status === 'pending' ? {signal} : {},
     );
+  };
   await as('pending');
   await perform();
   await as('done');

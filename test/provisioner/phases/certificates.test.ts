@@ -95,7 +95,7 @@ async function converge({session, plan}: Run): Promise<void> {
 test('kinds, controller and issuers are applied and recorded; then there is nothing to do', async t => {
   const run = aRun([company, own]);
   await converge(run);
-  t.deepEqual(run.statuses(), [
+  t.deepEqual(run.statuses().sort(), [
     'certificates:apis done',
     'certificates:controller done',
     'issuer:ClusterIssuer/company done',
@@ -132,8 +132,56 @@ test("a Secret of somebody else's is not overwritten", async t => {
   const run = aRun([company, own], {objects: [lease, theirs]});
   await t.throwsAsync(converge(run), {code: 'ERR_ISSUER_SECRET_FOREIGN'});
   t.is(run.kubernetes.objects().find(({kind}) => kind === 'Secret')?.['data'], theirs['data']);
-  t.true(run.statuses().includes('issuer:ClusterIssuer/company pending'));
+  t.false(
+    run.statuses().some(status => status.includes('company')),
+    'nothing of it is ours',
+  );
   t.true(run.statuses().includes('issuer:Issuer/web/own done'), 'the others are made');
+});
+
+const secretsOf = ({kubernetes}: Run) =>
+  kubernetes.objects().filter(({kind}) => kind === 'Secret').map(({metadata}) => metadata.name); // prettier-ignore
+
+const byName = (secretName: string): IssuerSettings => ({
+  ...company,
+  source: {kind: 'ca-secret', secretName},
+});
+
+test('a Secret that an issuer is told to use stays, whoever made it and whatever was recorded', async t => {
+  const ours = aRun([company]);
+  await converge(ours);
+  t.deepEqual(secretsOf(ours), ['company-ca']);
+  const {issuers} = ours.plan([byName('company-ca')]);
+  t.deepEqual(issuers.flatMap(({obsolete}) => obsolete), []); // prettier-ignore
+  await applyIssuers(ours.session, {issuers, removed: []}, context);
+  t.deepEqual(secretsOf(ours), ['company-ca']);
+  // It is the operator's from here on.
+  const {removedIssuers: removed} = ours.plan([]);
+  await applyIssuers(ours.session, {issuers: [], removed}, context);
+  t.deepEqual(secretsOf(ours), ['company-ca']);
+});
+
+test('a Secret that was recorded as ours and is not any more stays', async t => {
+  const run = aRun([company]);
+  await converge(run);
+  const secret = run.kubernetes.objects().find(({kind}) => kind === 'Secret');
+  if (secret === undefined) return t.fail();
+  const theirs = {...secret, metadata: {...secret.metadata, labels: {}}};
+  const other = aRun([company], {objects: [lease, theirs]});
+  await other.record.update(() => run.record.state);
+  const {removedIssuers: removed} = other.plan([]);
+  await applyIssuers(other.session, {issuers: [], removed}, context);
+  t.deepEqual(secretsOf(other), ['company-ca']);
+});
+
+test('a key that goes with the way an issuer was made is named in the plan, and goes', async t => {
+  const run = aRun([company]);
+  await converge(run);
+  const {issuers, lines} = run.plan([byName('another')]);
+  t.regex(lines[0]?.summary ?? '', /then remove the key in Secret company-ca$/);
+  await applyIssuers(run.session, {issuers, removed: []}, context);
+  t.deepEqual(secretsOf(run), []);
+  t.false(JSON.stringify(run.record.state.actions).includes('company-ca'));
 });
 
 test('issuers that are not Ready are all told, with what their conditions say', async t => {
