@@ -184,6 +184,7 @@ disable) shift; rm -rf "$fake/units/$1"; ${LOG('disable $1')} ;;
 daemon-reload) ${LOG('daemon-reload')} ;;
 esac`,
   // Every package brings a library lib-NAME along; nftables and conntrack share lib-common, too.
+  // Lines `NAME NEEDED` in the file `needs` are packages of somebody else.
   'apt-get': `
 while [ $# -gt 0 ]; do
   case $1 in -o) shift 2 ;; -*) shift ;; *) break ;; esac
@@ -195,18 +196,26 @@ case $verb in
 install) for p in $names; do
     grep -qxF "$p" "$fake/known" 2>/dev/null || { [ -e "$fake/updated" ] || { echo "E: Unable to locate package $p" >&2; exit 100; }; }
     printf '%s\\nlib-%s\\nlib-common\\n' "$p" "$p" >> "$fake/packages"; done ;;
-purge) for p in $names; do sed -i "/^$p$/d" "$fake/packages"; done ;;
 update) : > "$fake/updated" ;;
 esac
 sort -uo "$fake/packages" "$fake/packages"`,
   'apt-mark': `grep '^lib-' "$fake/packages"`,
   dpkg: `
 shift; ${LOG('dpkg --purge $*')}
+[ ! -e "$fake/dpkg-locked" ] || { rm "$fake/dpkg-locked"; echo 'dpkg: error: frontend lock is locked' >&2; exit 2; }
 status=0
-for p; do
-  if [ "$p" = lib-common ] && grep -qE '^(nftables|conntrack)$' "$fake/packages"; then status=1; continue; fi
-  sed -i "/^$p$/d" "$fake/packages"
-done
+needed_by() {
+  { printf '%s lib-common\\n' nftables conntrack; sed -n 's/^lib-\\(.*\\)/\\1 lib-\\1/p' "$fake/packages"; cat "$fake/needs" 2>/dev/null; } |
+    awk -v p="$1" '$2 == p {print $1}' | { grep -xFf "$fake/packages" || :; }
+}
+kept() {
+  for p in $todo; do
+    for q in $(needed_by "$p"); do case $todo in *" $q "*) ;; *) echo "$p"; return ;; esac; done
+  done
+}
+todo=" $* "
+while p=$(kept); [ -n "$p" ]; do status=1; todo="\${todo%% $p *} \${todo#* $p }"; done
+for p in $todo; do sed -i "/^$p$/d" "$fake/packages"; done
 exit $status`,
   'dpkg-query': `
 format=$2; shift 2

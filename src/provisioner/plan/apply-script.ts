@@ -1,6 +1,6 @@
 import type {DiffInput} from '../resources/kind.ts';
 import {applyResource, removeResource} from '../resources/kinds.ts';
-import {installPackages} from '../resources/package.ts';
+import {installPackages, removePackages} from '../resources/package.ts';
 import {APPLY_PRELUDE} from '../resources/prelude.ts';
 import {type ArtifactResource, type Resource, resourceId} from '../role/resource.ts';
 import {quote} from '#shared/quote';
@@ -14,7 +14,7 @@ export interface ApplyStep {
 
 /**
  * The scripts that make the changes of a phase, in order: neighbours are merged into one round
- * trip, packages into one call of apt, and every artifact is a step of its own.
+ * trip, packages into one call of apt or dpkg, and every artifact is a step of its own.
  */
 export function applySteps(
   changes: readonly PlannedChange[],
@@ -29,8 +29,16 @@ export function applySteps(
   const missing = changes.flatMap(({change, resource}) =>
     resource?.kind === 'package' && change.action !== 'record' ? [resource.name] : [],
   );
+  const unwanted = changes.filter(
+    ({change, resource}) => resource === undefined && change.id.startsWith(PACKAGE),
+  );
   let packagesDone = false;
   for (const {change, resource} of changes) {
+    if (resource === undefined && change.id.startsWith(PACKAGE)) {
+      if (change !== unwanted.at(-1)?.change) continue;
+      lines.push(at(change.id), removePackages(unwanted.map(each => recordOf(each, input))));
+      continue;
+    }
     if (resource?.kind === 'artifact' && change.action !== 'record') {
       flush();
       const script = [APPLY_PRELUDE, at(change.id), applyResource(resource, input)].join('\n');
@@ -49,6 +57,13 @@ export function applySteps(
   flush();
   return steps;
 }
+
+const PACKAGE = 'package:';
+
+const recordOf = ({change: {id}}: PlannedChange, {state}: DiffInput) => ({
+  name: id.slice(PACKAGE.length),
+  ...state.resources[id],
+});
 
 const at = (id: string): string => `at ${quote([id])}`;
 

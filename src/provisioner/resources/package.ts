@@ -3,6 +3,7 @@ import type {HostState} from '../host-state/host-state.ts';
 import type {PackageResource} from '../role/resource.ts';
 import {quote} from '#shared/quote';
 import type {ResourceKind} from './kind.ts';
+import {PACKAGES_LOCK_WAIT_SECONDS} from './prelude.ts';
 
 /** Packages of apt; all of a phase are installed by one call (see `apply-script.ts`). */
 export const packageKind: ResourceKind<PackageResource> = {
@@ -15,26 +16,34 @@ export const packageKind: ResourceKind<PackageResource> = {
 
   apply: ({name}, {state}) => installPackages([name], state),
 
-  // dpkg keeps what other packages still need; apt would take those packages along.
-  remove(name, {installed}) {
-    // Unknown after a run that died: then what came since and nobody asked apt for by name.
-    const others = installed === undefined ? UNASKED : quote(installed);
-    return [
-      `! is_installed ${quote([name])} || ${APT} purge -y ${quote([name])} </dev/null >/dev/null`,
-      'present=',
-      `for other in ${others}; do ! is_installed "$other" || present="$present $other"; done`,
-      '[ -z "$present" ] || dpkg --purge $present </dev/null >/dev/null 2>&1 || :',
-    ].join('\n');
-  },
+  remove: (name, record) => removePackages([{name, ...record}]),
 };
 
-const UNASKED = '$(came_along | { grep -xF "$(apt-mark showauto)" || :; })';
-const LOCK_WAIT_SECONDS = 120; // another apt may be at work, e.g. unattended-upgrades
-const APT = `DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=${LOCK_WAIT_SECONDS} -o Dpkg::Use-Pty=0`;
+/**
+ * Removes packages of ours and what came along with them, in one call, so that those that need each
+ * other go together. What another package needs stays: dpkg refuses where apt would take that
+ * package along.
+ */
+export function removePackages(
+  packages: readonly {readonly name: string; readonly installed?: readonly string[] | undefined}[],
+): string {
+  const known = packages.flatMap(({name, installed = []}) => [name, ...installed]);
+  // Unknown after a run that died: then what came since and nobody asked apt for by name.
+  const isUnknown = packages.some(({installed}) => installed === undefined);
+  const names = `${quote([...new Set(known)])}${isUnknown ? ' $(came_along)' : ''}`;
+  return [
+    'present=',
+    `for each in ${names}; do ! is_installed "$each" || present="$present $each"; done`,
+    '[ -z "$present" ] || purge $present',
+  ].join('\n');
+}
+
+const APT = `DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=${PACKAGES_LOCK_WAIT_SECONDS} -o Dpkg::Use-Pty=0`;
 
 /**
  * Installs packages and prints `installed <name>` for every package that came with them. The list
- * from before is kept on the host: after a run that died it still tells what came along.
+ * from before is kept on the host: after a run that died it still tells what came along. What
+ * somebody has asked apt for by name meanwhile did not.
  *
  * @param names what is missing; empty when only the list of a run that died is to be read
  */

@@ -1,3 +1,6 @@
+/** Another apt or dpkg may be at work, e.g. unattended-upgrades. */
+export const PACKAGES_LOCK_WAIT_SECONDS = 120;
+
 /**
  * Functions that every script of `apply` may call. A script runs with `set -eu`; `at ID` tells
  * which resource is being made, so that a failure can name it.
@@ -22,7 +25,19 @@ packages_before=/var/lib/slipway/packages-before
 packages_now() { dpkg-query -W -f='\${Package}\\t\${db:Status-Status}\\n' | sed -n 's/\\tinstalled$//p' | sort -u; }
 is_installed() { packages_now | grep -qxF -- "$1"; }
 note_packages() { mkdir -p "\${packages_before%/*}"; packages_now > "$packages_before.part"; mv -fT "$packages_before.part" "$packages_before"; }
-came_along() { [ ! -f "$packages_before" ] || packages_now | { grep -vxFf "$packages_before" || :; }; }
+came_along() { [ ! -f "$packages_before" ] || packages_now | { grep -vxFf "$packages_before" || :; } | { grep -xF "$(apt-mark showauto)" || :; }; }
+# purge NAME…: what other packages need stays (dpkg ends with 1); another one at work (2) is waited for.
+purge() {
+  seconds=0
+  while :; do
+    status=0
+    message=$(DEBIAN_FRONTEND=noninteractive dpkg --purge "$@" </dev/null 2>&1 >/dev/null) || status=$?
+    [ "$status" -gt 1 ] || return 0
+    [ "$seconds" -lt ${PACKAGES_LOCK_WAIT_SECONDS} ] || { printf '%s\\n' "$message" >&2; return 1; }
+    seconds=$((seconds + 1))
+    sleep 1
+  done
+}
 `.trim();
 
 /** A here-document that feeds `text` as base64 to `command`. */

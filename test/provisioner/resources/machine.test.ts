@@ -149,7 +149,7 @@ for (const shell of shells) {
     t.is(host.deeds.length, 3);
     // One of two goes: the other keeps what it needs.
     await runOn(host, only(packages[0] as Resource), {connection});
-    t.is(host.read('fake/packages'), 'base-files\nconntrack\nlib-common\n');
+    t.is(host.read('fake/packages'), 'base-files\nconntrack\nlib-common\nlib-conntrack\n');
     t.deepEqual((await runOn(host, only(packages[0] as Resource), {connection})).changes.length, 0);
     await runOn(host, only(), {connection});
     t.is(host.read('fake/packages'), 'base-files\n');
@@ -162,6 +162,31 @@ test('a package that was there before us is not ours and stays', async t => {
   t.deepEqual((await runOn(host, only({kind: 'package', name: 'conntrack'}))).changes, []);
   await runOn(host, only());
   t.is(host.read('fake/packages'), 'base-files\nconntrack\n');
+});
+
+test('what a package of somebody else needs stays, and dpkg at work is waited for', async t => {
+  using host = new FolderHost();
+  const packages = ['conntrack', 'nftables'].map(name => ({kind: 'package', name}) as const);
+  await runOn(host, only(...packages));
+  host.write('fake/packages', `${host.read('fake/packages')}firewalld\n`);
+  host.write('fake/needs', 'firewalld nftables\n');
+  host.write('fake/dpkg-locked', '');
+  await runOn(host, only());
+  const left = 'base-files\nlib-common\nlib-nftables\nnftables\nfirewalld\n';
+  t.is(host.read('fake/packages'), left);
+  t.false(host.deeds.some(deed => deed.startsWith('apt-get purge')));
+  t.is(host.deeds.filter(deed => deed.startsWith('dpkg --purge')).length, 2);
+});
+
+test('what somebody installed by name to mend a run that failed is not ours', async t => {
+  using host = new FolderHost();
+  const install = only({kind: 'package', name: 'nftables'});
+  const connection = host.connection({loseAt: {run: 2, when: 'after'}});
+  await t.throwsAsync(runOn(host, install, {connection}), {code: 'ERR_CONNECTION_LOST'});
+  host.write('fake/packages', `${host.read('fake/packages')}postgresql\n`);
+  await runOn(host, install);
+  await runOn(host, only());
+  t.is(host.read('fake/packages'), 'base-files\npostgresql\n');
 });
 
 test('a package that no repository has is a coded failure with the words of apt', async t => {
