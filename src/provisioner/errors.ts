@@ -54,6 +54,7 @@ export const provisionerErrors = {
 
   // Usage.
   ERR_CONFIRMATION_NEEDED: 2,
+  ERR_DECLINED: 2,
   ERR_LIMIT_UNKNOWN: 2,
   ERR_RESET_LEAVES_NODES: 2,
   ERR_USAGE: 2,
@@ -92,6 +93,7 @@ export const provisionerErrors = {
 
   // Kubernetes.
   ERR_INIT_KEY_CHANGED: 10,
+  ERR_JOIN_NAME_TAKEN: 17,
   ERR_JOIN_KEY_CHANGED: 10,
   ERR_KUBEADM_INIT_FAILED: 17,
   ERR_KUBEADM_JOIN_FAILED: 17,

@@ -31,7 +31,6 @@ export interface Trials {
 export function certificateTasks(
   session: ClusterSession,
   plan: ClusterPlan,
-  {now}: {readonly now: () => Date},
 ): {readonly tasks: readonly Task[]; readonly trials: Trials} {
   const {certificates} = plan;
   const {apis, controller, controllerRemoval, issuers, removedIssuers: removed} = certificates;
@@ -79,7 +78,7 @@ export function certificateTasks(
         const onTried = ({id}: IssuerTrial) => {
           progress(id);
         };
-        latest = await tryIssuers(api, tried, {signal, now, onTried});
+        latest = await tryIssuers(api, tried, {signal, now: session.now, onTried});
         requireIssued(latest);
         return 1;
       },

@@ -17,7 +17,6 @@ import {membersOf, namesOf} from './members.ts';
 import type {ClusterPlan} from './plan.ts';
 
 interface TaskHooks {
-  readonly now: () => Date;
   readonly onProof: (result: ProofResult) => void;
 }
 
@@ -42,7 +41,7 @@ export function convergeTasks(
     ...preparation(session, plan, host),
     ...membership(session, plan, host),
   ]);
-  const {tasks, trials} = certificateTasks(session, plan, hooks);
+  const {tasks, trials} = certificateTasks(session, plan);
   return withoutDangling([...perHost, ...tasks, ...ofCluster(session, plan, {...hooks, trials})]);
 }
 
@@ -125,9 +124,10 @@ function membership(session: ClusterSession, plan: ClusterPlan, host: HostSessio
 function ofCluster(
   session: ClusterSession,
   plan: ClusterPlan,
-  {now, onProof, trials}: TaskHooks & {readonly trials: Trials},
+  {onProof, trials}: TaskHooks & {readonly trials: Trials},
 ): Task[] {
   const {first} = plan;
+  const {now} = session;
   const init = `init@${first.host.name}`;
   const joining = plan.hosts.filter(({host}) => plan.actions.get(host.name)?.join === true);
   const settled = plan.hosts.flatMap(({host}) =>

@@ -8,13 +8,13 @@ import type {Environment} from './environment.ts';
 import {KubernetesSession} from './kubernetes-session.ts';
 import {membersOf, namesOf} from './members.ts';
 import {openHosts, type OpenHosts} from './open-hosts.ts';
-import {type Outcome, outcomeOf} from './outcome.ts';
+import {interrupted, type Outcome, outcomeOf} from './outcome.ts';
 import {type ClusterPlan, planCluster} from './plan.ts';
 import {selectHosts} from './select-hosts.ts';
 
 export interface ConvergeHooks {
-  /** Asked once before the first change, with the plan; false ends the run without one. */
-  readonly confirm: (plan: ClusterPlan) => Promise<boolean>;
+  /** Asked once before the first change, with the plan; rejects where nothing is to be changed. */
+  readonly confirm: (plan: ClusterPlan) => Promise<void>;
 }
 
 /**
@@ -29,13 +29,12 @@ export async function converge(environment: Environment, hooks: ConvergeHooks): 
   await using open = await openHosts(environment, withControlPlanes(environment, selected), {
     lock: true,
   });
+  if (environment.signal.aborted) throw interrupted();
   const plan = await planCluster(environment, open, new Set(selected.map(({name}) => name)));
   emit({type: 'plan', changes: plan.changes, hosts: plan.lines});
   await using kubernetes = new KubernetesSession(plan.first.connection, cluster.endpoint);
   if (plan.changes === 0) return await lookOnly(environment, {open, plan, kubernetes});
-  if (!(await hooks.confirm(plan))) {
-    return outcomeOf(plannedNames(plan), new Map());
-  }
+  await hooks.confirm(plan);
   return await change(environment, {open, plan, kubernetes});
 }
 
@@ -78,11 +77,11 @@ async function change(
     first: plan.first,
     artifact: plan.artifacts.artifact,
     token: createToken(),
+    now: clock.now,
     api: each => kubernetes.api(each),
   };
   let proof: ProofResult | undefined;
   const tasks = convergeTasks(session, plan, {
-    now: clock.now,
     onProof: result => {
       proof = result;
     },

@@ -12,6 +12,8 @@ export interface Outcome {
   /** Absent when the run did not get as far. */
   readonly proof?: ProofResult;
   readonly errors: readonly unknown[];
+  /** Whether something failed that no host stands for: the cluster itself, its proof. */
+  readonly isClusterAffected?: boolean;
 }
 
 /** Reads the results of a graph: a host is done when every task on it is. */
@@ -22,6 +24,9 @@ export function outcomeOf(
   const all = [...results.values()];
   return {
     changes: sumChanges(all),
+    isClusterAffected: [...results].some(
+      ([key, {kind}]) => kind === 'failed' && !key.includes('@'),
+    ),
     errors: all.flatMap(result => (result.kind === 'failed' ? [result.error] : [])),
     hosts: hosts.map(host =>
       hostOutcome(
@@ -50,16 +55,16 @@ function hostOutcome(host: string, own: readonly [TaskKey, TaskResult][]): HostO
 }
 
 /**
- * Throws what a run should end with: one host's failure, ERR_HOSTS_FAILED when some hosts are done
- * and others failed, or the interruption.
+ * Throws what a run should end with: one host's failure; ERR_HOSTS_FAILED when some hosts are done,
+ * others failed and the cluster is sound; or the interruption.
  */
 export function throwOutcome(
-  {errors, hosts}: Outcome,
+  {errors, hosts, isClusterAffected = false}: Outcome,
   {signal}: {readonly signal: AbortSignal},
 ): void {
   const done = hosts.filter(({state}) => state === 'done').length;
   const failed = hosts.filter(({state}) => state === 'failed');
-  if (done > 0 && failed.length > 0 && errors.every(isCoded)) {
+  if (done > 0 && failed.length > 0 && !isClusterAffected && errors.every(isCoded)) {
     const list = failed.map(({host, code = ''}) => `${host} (${code})`).join(', ');
     throw new CodedError<ProvisionerErrorCode>(
       'ERR_HOSTS_FAILED',

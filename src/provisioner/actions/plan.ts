@@ -22,6 +22,7 @@ import {
 } from '../plan/action-plan.ts';
 import {isOurs} from '../host-state/host-state.ts';
 import type {HostPlan} from '../plan/host-plan.ts';
+import {checkOwner} from '../preflight/check-host.ts';
 import {checkHosts} from '../preflight/check-hosts.ts';
 import {throwProblems} from '../problems-error.ts';
 import {checkImages} from './check-images.ts';
@@ -67,10 +68,17 @@ export async function planCluster(
     artifactsArch,
     state: each.record.state,
   }));
-  throwProblems([...open.errors, ...checkHosts(inputs)]);
-  const first = electFirst(open.hosts.map(each => ({...each, state: each.record.state})));
+  const all = open.hosts.map(each => ({...each, state: each.record.state}));
+  // The cluster is changed through its control plane, whether or not --limit names it.
+  const others = all.filter(({host}) => !selected.has(host.name));
+  throwProblems([
+    ...open.errors,
+    ...checkHosts(inputs),
+    ...others.flatMap(each => checkOwner(cluster, each)),
+  ]);
+  const first = electFirst(all);
   if (first === undefined) throw new TypeError('the configuration has no control plane');
-  throwProblems(inputs.flatMap(each => changedKeys(cluster, each)));
+  throwProblems(all.flatMap(each => changedKeys(cluster, each)));
   checkReach(first, selected);
   const artifacts = await environment.artifacts();
   const artifact = await resolveArtifacts(environment, artifacts);

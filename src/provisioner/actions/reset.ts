@@ -22,8 +22,11 @@ const PACKAGE_SOURCES_PATH = '/etc/apt/sources.list.d/slipway.sources';
 const REMOVE_TIMEOUT_MS = 10 * 60_000;
 
 export interface ResetHooks {
-  /** Asked once before the first change, with the names of the hosts that have something of ours. */
-  readonly confirm: (hosts: readonly string[]) => Promise<boolean>;
+  /**
+   * Asked once before the first change, with the names of the hosts that have something of ours;
+   * rejects where nothing is to be changed.
+   */
+  readonly confirm: (hosts: readonly string[]) => Promise<void>;
 }
 
 /**
@@ -47,7 +50,8 @@ export async function reset(
   ]);
   await refuseOrphans(environment, open.hosts);
   const nothing = {changes: 0, hosts: [], errors: []};
-  if (ours.length === 0 || !(await confirm(ours.map(({host}) => host.name)))) return nothing;
+  if (ours.length === 0) return nothing;
+  await confirm(ours.map(({host}) => host.name));
   // Workers first: the control plane outlives its nodes.
   const workers = ours.filter(({host}) => !host.isControlPlane);
   const tasks = ours.map((host): Task => ({

@@ -19,7 +19,7 @@ export interface HostStatus {
   readonly runtime: string; // e.g. `slipway active 0.1.0`
   readonly kubelet: string; // e.g. `active v1.36.3`
   readonly ready: string; // `yes`, `no`, or `-` when the API did not say
-  /** The first certificate to end, as `2027-11-22`; `-` without any. */
+  /** The first certificate to end, as `2027-11-22`; `-` without any; `! unreadable` if one is. */
   readonly certificatesUntil: string;
   /** Resources that are not as they should be; undefined when the host could not be asked. */
   readonly drift: number | undefined;
@@ -39,16 +39,17 @@ export async function status(environment: Environment): Promise<ClusterStatus> {
   const artifact = await resolveArtifacts(environment, await environment.artifacts());
   const rows = await Promise.all(
     open.hosts.map(async host => {
-      const plan = await planOneHost(environment, host, artifact);
-      const own = await readHost(host, signal);
-      const ready = state?.nodes.find(({node}) => node === host.host.name)?.cells.ready;
-      return {
-        host: host.host.name,
-        ssh: 'ok',
-        ...own,
-        ready: ready === undefined ? '-' : ready.state === 'ok' ? 'yes' : 'no',
-        drift: countChanges(plan),
-      };
+      const {name} = host.host;
+      const ready = state?.nodes.find(({node}) => node === name)?.cells.ready;
+      try {
+        const plan = await planOneHost(environment, host, artifact);
+        const own = await readHost(host, signal);
+        const isReady = ready === undefined ? '-' : ready.state === 'ok' ? 'yes' : 'no';
+        return {host: name, ssh: 'ok', ...own, ready: isReady, drift: countChanges(plan)};
+      } catch (error) {
+        if (!isCoded(error)) throw error;
+        return unreachedRow(name, error); // the others are told all the same
+      }
     }),
   );
   const unreached = cluster.hosts
@@ -96,7 +97,7 @@ async function readHost({connection, host}: OpenHost, signal: AbortSignal) {
   const ends = lines
     .filter(([name]) => name === 'certificate')
     .map(([, text = '']) => Buffer.from(text, 'base64').toString())
-    .map(pem => new X509Certificate(pem).validToDate.toISOString().slice(0, 10))
+    .map(endOf)
     .sort();
   return {
     runtime: `${host.runtime} ${one('runtime')}`,
@@ -104,6 +105,17 @@ async function readHost({connection, host}: OpenHost, signal: AbortSignal) {
     certificatesUntil: ends[0] ?? '-',
   };
 }
+
+/** What cannot be read sorts before every date: somebody should look at it first. */
+function endOf(pem: string): string {
+  try {
+    return new X509Certificate(pem).validToDate.toISOString().slice(0, 10);
+  } catch {
+    return UNREADABLE;
+  }
+}
+
+const UNREADABLE = '! unreadable';
 
 function unreachedRow(name: string, error: unknown): HostStatus {
   const ssh = isCoded(error) ? error.code : 'unreachable';

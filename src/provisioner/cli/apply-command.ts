@@ -1,7 +1,8 @@
-import {CodedError} from '#shared/errors';
+import {CodedError, isCoded} from '#shared/errors';
 import {converge} from '../actions/converge.ts';
-import {type Outcome, throwOutcome} from '../actions/outcome.ts';
+import {interrupted, type Outcome, throwOutcome} from '../actions/outcome.ts';
 import type {ProvisionerErrorCode} from '../errors.ts';
+import {ProblemsError} from '../problems-error.ts';
 import {formatProof, ProofFailedError, type ProofResult} from '../proof/proof-result.ts';
 import {formatOutcomes, plural} from '../report/text-report.ts';
 import {type CommandContext, type CommandInput, openContext} from './context.ts';
@@ -19,12 +20,14 @@ export async function applyCommand(input: CommandInput): Promise<number> {
       confirm: async plan => {
         await journal?.writePlan(plan.lines);
         await reporter.flush();
-        return await confirm(input, `Make ${plural(plan.changes, 'change')}?`);
+        await confirm(input, `Make ${plural(plan.changes, 'change')}?`);
       },
     });
     throwOutcome(outcome, {signal});
   } catch (error) {
-    thrown = error;
+    // Whatever broke off because of Ctrl-C, Ctrl-C is what the run ended with.
+    const isOwn = isCoded(error) || error instanceof ProblemsError;
+    thrown = signal.aborted && !isOwn ? interrupted() : error;
   }
   finish(context, {outcome, thrown});
   if (thrown instanceof Error) throw thrown;
@@ -60,17 +63,20 @@ function failedProof(errors: readonly unknown[]): ProofResult | undefined {
 /**
  * Asks on a terminal; `--yes` answers. Elsewhere nobody can be asked.
  *
- * @throws CodedError ERR_CONFIRMATION_NEEDED
+ * @throws CodedError ERR_CONFIRMATION_NEEDED, ERR_DECLINED
  */
 export async function confirm(
   {args, output, ask, signal}: CommandInput,
   question: string,
-): Promise<boolean> {
-  if (args.options.yes) return true;
+): Promise<void> {
+  if (args.options.yes) return;
   if (output.isTerminal && args.options.output === 'text') {
     const answer = await ask(`${question} [y/N] `);
     signal.throwIfAborted();
-    return /^y(es)?$/i.test(answer.trim());
+    if (/^y(es)?$/i.test(answer.trim())) return;
+    throw new CodedError<ProvisionerErrorCode>('ERR_DECLINED', 'declined: nothing was changed', {
+      hint: 'to make the changes, run the same command again and answer y',
+    });
   }
   throw new CodedError<ProvisionerErrorCode>(
     'ERR_CONFIRMATION_NEEDED',

@@ -23,7 +23,7 @@ export async function resetCommand(input: CommandInput): Promise<number> {
       confirm: async hosts => {
         const question = `Remove the cluster "${cluster.name}" and all its data from ${hosts.join(', ')}?`;
         await reporter.flush();
-        return await confirm(input, question);
+        await confirm(input, question);
       },
     });
     throwOutcome(outcome, {signal});

@@ -25,6 +25,7 @@ export interface ClusterSession {
   readonly artifact: (name: ArtifactName) => Promise<Artifact>;
   /** Signs the joins of this run; revoked at its end. */
   readonly token: Secret;
+  readonly now: () => Date;
   /** The API of the elected control plane, through its SSH connection. */
   readonly api: (options: {readonly signal: AbortSignal}) => Promise<KubernetesApi>;
 }

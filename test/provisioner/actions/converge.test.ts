@@ -2,8 +2,10 @@ import test from 'ava';
 import {throwOutcome} from '#provisioner/actions/outcome';
 import {Journal} from '#provisioner/journal/journal';
 import {INIT_ACTION} from '#provisioner/plan/action-plan';
+import {ProblemsError} from '#provisioner/problems-error';
 import type {Role} from '#provisioner/role/role';
 import {CodedError} from '#shared/errors';
+import type {NodeObject} from '#shared/kube/object';
 import {aCluster, aHost} from '#test/a-cluster';
 import type {SiteOptions} from '#test/a-site';
 import {temporaryFolder} from '#test/temporary-folder';
@@ -131,7 +133,11 @@ test('an undisturbed run makes members of all hosts, and says so on each', async
   t.deepEqual(words.slice(1), [['kubeadm-join done'], ['kubeadm-join done']]);
   t.deepEqual(
     converged.calls.filter(call => call.includes('bootstrap-token')),
-    ['apply Secret bootstrap-token-abcdef', 'delete Secret bootstrap-token-abcdef'],
+    // Once before all, once before each join: what a host gets may take longer than a token lives.
+    [
+      ...Array<string>(3).fill('apply Secret bootstrap-token-abcdef'),
+      'delete Secret bootstrap-token-abcdef',
+    ],
   );
   t.notThrows(() => {
     throwOutcome(outcome, {signal: new AbortController().signal});
@@ -200,6 +206,55 @@ test('a join that fails leaves the others alone; the token is revoked all the sa
     },
     {code: 'ERR_HOSTS_FAILED', message: /^1 of 3 hosts failed: h2 \(ERR_KUBEADM_JOIN_FAILED\)$/},
   );
+});
+
+const aNodeAt = (name: string, address: string, ready: 'True' | 'Unknown'): NodeObject => ({
+  apiVersion: 'v1',
+  kind: 'Node',
+  metadata: {name},
+  status: {
+    addresses: [{type: 'InternalIP', address}],
+    conditions: [{type: 'Ready', status: ready}],
+  },
+});
+
+test('a Node that an earlier join left goes; one that another machine runs is not taken', async t => {
+  const converged = await prepare();
+  const own = converged.plan.hosts.find(({host}) => host.name === 'h2')?.host.internalAddress ?? '';
+  converged.nodes.set('h2', aNodeAt('h2', own, 'True'));
+  converged.nodes.set('h3', aNodeAt('h3', '192.0.2.9', 'True'));
+  const {outcome} = await run(converged);
+  t.like(outcome.hosts[1], {host: 'h2', state: 'done'});
+  t.like(outcome.hosts[2], {host: 'h3', state: 'failed', code: 'ERR_JOIN_NAME_TAKEN'});
+  t.deepEqual(converged.calls.filter(call => call.startsWith('delete Node')), ['delete Node h2']); // prettier-ignore
+  t.false(ran(converged.site, 'h3', 'kubeadm join'));
+});
+
+test('a Node of a machine that is gone is no obstacle', async t => {
+  const converged = await prepare();
+  converged.nodes.set('h3', aNodeAt('h3', '192.0.2.9', 'Unknown'));
+  const {outcome} = await run(converged);
+  t.deepEqual(outcome.errors, []);
+  t.true(converged.calls.includes('delete Node h3'));
+});
+
+test('a proof that fails beside a host that fails is told: the cluster may not be sound', async t => {
+  const converged = await prepare({
+    respond: ({script}, host) =>
+      host === 'h2' && script.includes('kubeadm join') ? {exitCode: 1, stderr: 'error: no'} : undefined, // prettier-ignore
+  });
+  const failing = new CodedError('ERR_PROOF_FAILED', 'not proven', {hint: 'look'});
+  const tasks = converged.tasks.map(task =>
+    task.phase === 'verify' ? {...task, run: () => Promise.reject(failing)} : task,
+  );
+  const {outcome} = await run({...converged, tasks});
+  const error = t.throws(
+    () => {
+      throwOutcome(outcome, {signal: new AbortController().signal});
+    },
+    {instanceOf: ProblemsError},
+  );
+  t.deepEqual(error.problems.map(({code}) => code).sort(), ['ERR_KUBEADM_JOIN_FAILED', 'ERR_PROOF_FAILED']); // prettier-ignore
 });
 
 test('a host whose images do not come is out, the others go on', async t => {

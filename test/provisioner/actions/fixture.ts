@@ -8,6 +8,7 @@ import {runGraph, type Task, taskKey} from '#provisioner/engine/graph';
 import type {ClusterSession} from '#provisioner/phases/session';
 import {INIT_ACTION, JOIN_ACTION} from '#provisioner/plan/action-plan';
 import type {KubernetesApi} from '#shared/kube/kubernetes-api';
+import type {NodeObject} from '#shared/kube/object';
 import {Secret} from '#shared/secret';
 import {aCluster, aHost} from '#test/a-cluster';
 import {aSite, type Site, type SiteOptions} from '#test/a-site';
@@ -23,6 +24,8 @@ export interface Converged {
   /** What was asked of the Kubernetes API, e.g. `apply Secret bootstrap-token-abcdef`. */
   readonly calls: readonly string[];
   readonly session: ClusterSession;
+  /** What the API has, by name. */
+  readonly nodes: Map<string, NodeObject>;
   readonly plan: Awaited<ReturnType<typeof planCluster>>;
   readonly tasks: readonly Task[];
 }
@@ -46,6 +49,7 @@ export async function prepare(options: SiteOptions = {}, limit: readonly string[
   const open = await openHosts(environment, reached, {lock: true});
   const plan = await planCluster(environment, open, names);
   const calls: string[] = [];
+  const nodes = new Map<string, NodeObject>();
   const session: ClusterSession = {
     cluster: environment.cluster,
     hosts: open.hosts,
@@ -53,23 +57,24 @@ export async function prepare(options: SiteOptions = {}, limit: readonly string[
     first: plan.first,
     artifact: plan.artifacts.artifact,
     token: new Secret(TOKEN),
-    api: () => Promise.resolve(anApi(calls)),
+    now: () => new Date(0),
+    api: () => Promise.resolve(anApi(calls, nodes)),
   };
-  const hooks = {now: () => new Date(0), onProof: () => undefined};
-  const tasks = convergeTasks(session, plan, hooks).map(task =>
+  const tasks = convergeTasks(session, plan, {onProof: () => undefined}).map(task =>
     task.phase === 'verify' ? {...task, run: () => Promise.resolve(0)} : task,
   );
-  return {site, calls, session, plan, tasks} satisfies Converged;
+  return {site, calls, session, plan, tasks, nodes} satisfies Converged;
 }
 
 /** Takes everything, and keeps only what it was asked. */
-function anApi(calls: string[]): KubernetesApi {
+function anApi(calls: string[], nodes: ReadonlyMap<string, NodeObject>): KubernetesApi {
   const note =
     (verb: string) => (object: {kind: string; name?: string; metadata?: {name: string}}) => {
       calls.push(`${verb} ${object.kind} ${object.name ?? object.metadata?.name ?? ''}`);
       return Promise.resolve({change: 'created', metadata: {}, before: undefined, after: object});
     };
-  const api = {apply: note('apply'), delete: note('delete'), patch: note('patch'), waitFor: note('wait for')}; // prettier-ignore
+  const get = ({name}: {name: string}) => Promise.resolve(nodes.get(name));
+  const api = {get, apply: note('apply'), delete: note('delete'), patch: note('patch'), waitFor: note('wait for')}; // prettier-ignore
   return api as unknown as KubernetesApi;
 }
 

@@ -164,6 +164,18 @@ test('another value of a key that only init reads is refused', async t => {
   await t.throwsAsync(planOf(site), {code: 'ERR_INIT_KEY_CHANGED', message: /spec\.network\.podCIDR/}); // prettier-ignore
 });
 
+test('--limit does not hide that the control plane is of another cluster, or that its keys changed', async t => {
+  const foreign = {...joined.h1, cluster: 'production'};
+  await t.throwsAsync(planOf(aSite({states: {...joined, h1: foreign}}), ['h3']), {
+    code: 'ERR_PREFLIGHT_OTHER_CLUSTER',
+    message: /^h1: /,
+  });
+  const keys = {'spec.network.podCIDR': '10.99.0.0/16'};
+  const init = {status: 'done' as const, digest: 'x', keys};
+  const site = aSite({states: {...joined, h1: {actions: {[INIT_ACTION]: init}}}});
+  await t.throwsAsync(planOf(site, ['h3']), {code: 'ERR_INIT_KEY_CHANGED'});
+});
+
 test('--limit takes hosts and groups, and refuses anything else with the choice', t => {
   const cluster = aCluster();
   const names = (...limit: string[]) => selectHosts(cluster, limit).map(({name}) => name);

@@ -16,7 +16,7 @@ const states = {
   h2: state(JOIN_ACTION, theirs),
   h3: state(JOIN_ACTION, theirs),
 };
-const confirm = () => Promise.resolve(true);
+const confirm = () => Promise.resolve();
 const scripts = ({connections}: Site, host: string): readonly string[] =>
   (connections.get(host)?.runs ?? []).map(({script}) => script);
 
