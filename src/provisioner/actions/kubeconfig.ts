@@ -1,7 +1,9 @@
 import {throwProblems} from '../problems-error.ts';
 import {readAdminKubeconfig} from '../phases/admin-kubeconfig.ts';
 import {electFirst} from '../plan/action-plan.ts';
+import {openTunnel} from '../transport/tunnel.ts';
 import type {Environment} from './environment.ts';
+import type {OpenHosts} from './open-hosts.ts';
 import {openControlPlanes} from './verify.ts';
 
 /**
@@ -13,10 +15,38 @@ import {openControlPlanes} from './verify.ts';
 export async function kubeconfig(environment: Environment): Promise<string> {
   const {cluster, signal} = environment;
   await using open = await openControlPlanes(environment);
+  const {host, connection} = firstOf(open);
+  const text = await readAdminKubeconfig(connection, {signal});
+  const {port} = cluster.endpoint;
+  return withServer(text, environment, `https://${host.address}:${port}`);
+}
+
+/**
+ * The same for a program that runs as long as `use`: it reaches the API through our SSH connection,
+ * so wherever SSH does.
+ *
+ * @throws CodedError ERR_CLUSTER_ABSENT and those of a connection; what `use` throws
+ */
+export async function useKubeconfig<T>(
+  environment: Environment,
+  use: (text: string) => Promise<T>,
+): Promise<T> {
+  const {cluster, signal} = environment;
+  await using open = await openControlPlanes(environment);
+  const {connection} = firstOf(open);
+  const text = await readAdminKubeconfig(connection, {signal});
+  await using tunnel = await openTunnel(connection, cluster.endpoint.port, {signal});
+  return await use(withServer(text, environment, `https://127.0.0.1:${tunnel.localPort}`));
+}
+
+function firstOf(open: OpenHosts): OpenHosts['hosts'][number] {
   const first = electFirst(open.hosts.map(each => ({...each, state: each.record.state})));
   if (first === undefined) throwProblems(open.errors);
   if (first === undefined) throw new TypeError('the configuration has no control plane');
-  const text = await readAdminKubeconfig(first.connection, {signal});
+  return first;
+}
+
+function withServer(text: string, {cluster}: Environment, server: string): string {
   const {host, port} = cluster.endpoint;
-  return text.replaceAll(`https://${host}:${port}`, `https://${first.host.address}:${port}`);
+  return text.replaceAll(`https://${host}:${port}`, server);
 }

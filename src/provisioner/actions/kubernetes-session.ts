@@ -32,7 +32,12 @@ export class KubernetesSession implements AsyncDisposable {
     const kubeconfig = await readAdminKubeconfig(this.#connection, {signal});
     const tunnel = await openTunnel(this.#connection, this.#port, {signal});
     const server = `https://127.0.0.1:${tunnel.localPort}`;
-    return {api: await connectKubernetes({kubeconfig, server, signal}), tunnel};
+    try {
+      return {api: await connectKubernetes({kubeconfig, server, signal}), tunnel};
+    } catch (error) {
+      await tunnel[Symbol.asyncDispose](); // it listens, and would keep the program alive
+      throw error;
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
