@@ -1,6 +1,6 @@
 import {digestOf} from '#shared/digest';
 import type {KubernetesObject} from '#shared/kube/object';
-import type {Cluster} from '../role/cluster.ts';
+import type {Cluster, Host} from '../role/cluster.ts';
 import {accountObjects} from './rbac.ts';
 
 /** Not kubeadm's name, nor its label `k8s-app`: `kubeadm upgrade` must not take it for its own. */
@@ -71,7 +71,7 @@ export function clusterDnsObjects(
         selector: {matchLabels: LABELS},
         template: {
           metadata: {labels: LABELS, annotations: {'provision.dev/config': digestOf(data)}},
-          spec: podSpec(image),
+          spec: podSpec(cluster, image),
         },
       },
     },
@@ -104,7 +104,7 @@ export function corefile(dnsDomain: string, upstream: boolean): string {
   return `${lines.join('\n')}\n`;
 }
 
-function podSpec(image: string): Readonly<Record<string, unknown>> {
+function podSpec({hosts}: Cluster, image: string): Readonly<Record<string, unknown>> {
   const ready = {httpGet: {path: '/ready', port: 8181}};
   return {
     priorityClassName: 'system-cluster-critical',
@@ -114,6 +114,7 @@ function podSpec(image: string): Readonly<Record<string, unknown>> {
     tolerations: [
       {key: 'CriticalAddonsOnly', operator: 'Exists'},
       {key: 'node-role.kubernetes.io/control-plane', effect: 'NoSchedule'},
+      ...tolerationsOf(hosts),
     ],
     // Required: merely preferred, both land on the control plane, which is there first, and stay.
     affinity: {
@@ -154,4 +155,14 @@ function podSpec(image: string): Readonly<Record<string, unknown>> {
     ],
     volumes: [{name: 'config', configMap: {name: CLUSTER_DNS_NAME}}],
   };
+}
+
+/**
+ * Of every taint in the inventory: names are resolved wherever there are nodes. Taints of the
+ * cluster's own controllers (a node that does not answer) still move the pods.
+ */
+function tolerationsOf(hosts: readonly Host[]): readonly object[] {
+  const taints = hosts.flatMap(host => host.taints);
+  const byText = new Map(taints.map(({key, effect}) => [`${key}:${effect}`, {key, effect}]));
+  return [...byText.keys()].sort().map(text => ({operator: 'Exists', ...byText.get(text)}));
 }

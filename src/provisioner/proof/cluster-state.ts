@@ -4,6 +4,7 @@ import type {
   KubernetesObject,
   NodeObject,
 } from '#shared/kube/object';
+import {CLUSTER_DNS_NAME} from '../addons/cluster-dns.ts';
 import {CERTIFICATES_NAMESPACE} from '../certificates/kinds.ts';
 import type {Cluster, Host} from '../role/cluster.ts';
 import type {Cell, NodeProof, StrangerNode, WorkloadProof} from './proof-result.ts';
@@ -90,19 +91,28 @@ export function judgeDaemonSets(
   });
 }
 
-/** Judges the cluster's own Deployments. */
+/**
+ * Judges the cluster's own Deployments.
+ *
+ * @param nodes how many there are for pods that keep apart; default: enough
+ */
 export function judgeDeployments(
   deployments: readonly DeploymentObject[],
-  {namespaces}: {readonly namespaces: ReadonlySet<string>},
+  {
+    namespaces,
+    nodes = Infinity,
+  }: {readonly namespaces: ReadonlySet<string>; readonly nodes?: number},
 ): readonly WorkloadProof[] {
   return inNamespaces(deployments, namespaces).map(deployment => {
     const {updatedReplicas, availableReplicas, observedGeneration} = deployment.status ?? {};
+    const wanted = deployment.spec?.replicas ?? 1;
+    const isApart = deployment.metadata.name === CLUSTER_DNS_NAME;
     return judgeWorkload('Deployment', deployment, {
       observedGeneration,
-      wanted: deployment.spec?.replicas ?? 1,
+      wanted,
       updated: updatedReplicas ?? 0,
       available: availableReplicas ?? 0,
-      mayLack: 0,
+      mayLack: isApart ? Math.max(0, wanted - Math.max(nodes, 1)) : 0,
     });
   });
 }

@@ -47,11 +47,12 @@ export async function readClusterState(
     readIssuers(api, cluster.certificates, {signal}),
   ]);
   const namespaces = systemNamespaces(cluster);
+  const hosts = cluster.hosts.length;
   return {
     nodes: judgeNodes(cluster, nodes),
     workloads: sortWorkloads([
       ...judgeDaemonSets(daemonSets, {othersDown: countOthersDown(cluster, nodes), namespaces}),
-      ...judgeDeployments(deployments, {namespaces}),
+      ...judgeDeployments(deployments, {namespaces, nodes: hosts}),
     ]),
     issuers,
     strangers: findStrangers(inventory, nodes),
@@ -71,6 +72,7 @@ export async function awaitClusterState(
     countOthersDown(cluster, await api.list(nodeKind, {signal: options.signal}));
   const before = await othersDown();
   const namespaces = systemNamespaces(cluster);
+  const hosts = cluster.hosts.length;
   const [nodes, daemonSets, deployments] = await Promise.all([
     settle(api, nodeKind, objects => judgeNodes(cluster, objects), {
       ...options,
@@ -85,7 +87,7 @@ export async function awaitClusterState(
         cellsOf: ({cell}) => [cell],
       },
     ),
-    settle(api, deploymentKind, objects => judgeDeployments(objects, {namespaces}), {
+    settle(api, deploymentKind, objects => judgeDeployments(objects, {namespaces, nodes: hosts}), {
       ...options,
       cellsOf: ({cell}) => [cell],
     }),

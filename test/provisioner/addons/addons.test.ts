@@ -29,6 +29,14 @@ for (const {name, objects} of plan()) {
   });
 }
 
+test('names are resolved on nodes with the taints of the inventory, too', t => {
+  const taint = {key: 'dedicated', value: 'database', effect: 'NoExecute'} as const;
+  const cluster = aCluster({hosts: [aHost('h1', {isControlPlane: true, taints: [taint]})]});
+  const text = JSON.stringify(plan(cluster));
+  t.true(text.includes('{"operator":"Exists","key":"dedicated","effect":"NoExecute"}'));
+  t.false(JSON.stringify(plan()).includes('dedicated'));
+});
+
 test('digests stay when nothing changed, and change with image or network', t => {
   const digests = (addons: readonly Addon[]): readonly string[] => addons.map(({digest}) => digest);
   const {network} = aCluster();

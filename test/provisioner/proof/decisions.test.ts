@@ -17,6 +17,7 @@ import {
   requestScript,
   type Target,
 } from '#provisioner/proof/proof-script';
+import {CLUSTER_DNS_NAME} from '#provisioner/addons/cluster-dns';
 import {aCluster} from '#test/a-cluster';
 import {writePrograms} from '#test/program-file';
 import {aNode, daemonSet, deployment} from './fixture.ts';
@@ -47,6 +48,17 @@ test('a workload is available only in its present version', t => {
     }),
   ].map(([workload]) => workload?.cell.state);
   t.deepEqual(states, ['ok', 'failed', 'failed', 'failed', 'failed']);
+});
+
+test('pods that keep apart are as many as there are nodes for them', t => {
+  const status = {observedGeneration: 2, updatedReplicas: 1, availableReplicas: 1};
+  const metadata = {...deployment.metadata, name: CLUSTER_DNS_NAME};
+  const stateOf = (nodes: number) =>
+    judgeDeployments([{...deployment, metadata, spec: {replicas: 2}, status}], {
+      namespaces,
+      nodes,
+    })[0]?.cell.state;
+  t.deepEqual([stateOf(1), stateOf(2), stateOf(0)], ['ok', 'failed', 'ok']);
 });
 
 test("workloads of the users' own namespaces do not count", t => {
