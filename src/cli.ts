@@ -208,6 +208,8 @@ function interruptSignal(): AbortSignal {
   process.stdout.on('error', () => {
     controller.abort(new Error('nobody reads the output'));
   });
+  // What is told there is lost with its reader (`2>&1 | tee`, Ctrl-C); what has begun is finished.
+  process.stderr.on('error', () => undefined);
   return controller.signal;
 }
 

@@ -1,5 +1,5 @@
 import {loadCluster} from '../config/load.ts';
-import {formatProof, ProofFailedError} from '../proof/proof-result.ts';
+import {formatProof, ProofFailedError, type ProofResult} from '../proof/proof-result.ts';
 import {kubeconfig} from '../actions/kubeconfig.ts';
 import {status} from '../actions/status.ts';
 import {verify} from '../actions/verify.ts';
@@ -47,14 +47,19 @@ export async function runCommand(input: CommandInput): Promise<number> {
 }
 
 async function verifyCommand(input: CommandInput): Promise<number> {
-  await using context = await openContext(input);
+  const isJson = input.args.options.output === 'json';
+  await using context = await openContext(input, {quiet: isJson});
   const {environment, reporter} = context;
-  const proof = await verify(environment).catch((error: unknown) => {
-    if (error instanceof ProofFailedError) reporter.say(formatProof(error.result));
+  const tell = (proof: ProofResult) => {
+    if (isJson) input.output.write(`${JSON.stringify(proof)}\n`);
+    else reporter.say(formatProof(proof));
+  };
+  try {
+    tell(await verify(environment));
+  } catch (error) {
+    if (error instanceof ProofFailedError) tell(error.result);
     throw error;
-  });
-  if (input.args.options.output === 'json') input.output.write(`${JSON.stringify(proof)}\n`);
-  reporter.say(formatProof(proof));
+  }
   return 0;
 }
 

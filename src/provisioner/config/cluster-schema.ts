@@ -174,7 +174,7 @@ const spec = strictObject({
       .array(scalar.text('^[A-Za-z][-._A-Za-z0-9]{0,127}$', "one of kubeadm's names of checks"))
       .default([])
       .describe(
-        "Checks to report without stopping, by kubeadm's names, e.g. `SystemVerification`.",
+        "Checks that may fail, by kubeadm's names, e.g. `SystemVerification`; kubeadm tells of its own.",
       ),
     memoryMinimum: scalar.quantity
       .default('1700Mi')

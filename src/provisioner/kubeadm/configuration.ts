@@ -146,7 +146,6 @@ export function initKeys(cluster: Cluster, host: Host): Readonly<Record<string, 
   const {network, endpoint} = cluster;
   return {
     'metadata.name': cluster.name,
-    [`address of ${host.name}`]: host.address,
     [`internalAddress of ${host.name}`]: host.internalAddress,
     [`groups of ${host.name}`]: host.isWorker
       ? 'kube_control_plane, kube_node'

@@ -1,4 +1,4 @@
-import {CodedError} from '#shared/errors';
+import {CodedError, isCoded} from '#shared/errors';
 import {ApiRefusedError} from '#shared/kube/errors';
 import type {KubernetesApi} from '#shared/kube/kubernetes-api';
 import {mapLimited} from '#shared/map-limited';
@@ -86,11 +86,21 @@ async function waitUntilServed(
     );
   }
   // Established comes a moment before discovery has it.
-  await waitFor(async limited => await isServed(api, limited), {
-    signal,
-    timeoutMs: ESTABLISHED_TIMEOUT_MS,
-    intervalMs: SERVED_INTERVAL_MS,
-  });
+  try {
+    await waitFor(async limited => await isServed(api, limited), {
+      signal,
+      timeoutMs: ESTABLISHED_TIMEOUT_MS,
+      intervalMs: SERVED_INTERVAL_MS,
+    });
+  } catch (error) {
+    signal.throwIfAborted();
+    if (isCoded(error)) throw error;
+    throw new CodedError<ProvisionerErrorCode>(
+      'ERR_CERTIFICATES_NOT_RUNNING',
+      `the API does not serve the kinds of certificates ${ESTABLISHED_TIMEOUT_MS / 1000} s after it established them`,
+      {hint: 'look at the log of kube-apiserver, then run the same command again', cause: error},
+    );
+  }
 }
 
 async function isServed(api: KubernetesApi, signal: AbortSignal): Promise<true | undefined> {

@@ -154,8 +154,8 @@ export function changedKeys(
     const recorded = state.actions[action];
     if (recorded?.status !== 'done') return '';
     return Object.entries(recorded.keys ?? {})
-      .filter(([key, value]) => wanted[key] !== value)
-      .map(([key, value]) => `${key} (was ${value}, is ${wanted[key] ?? 'gone'})`)
+      .filter(([key, value]) => key in wanted && wanted[key] !== value)
+      .map(([key, value]) => `${key} (was ${value}, is ${wanted[key] ?? ''})`)
       .join(', ');
   };
   const ofInit = list(INIT_ACTION, initKeys(cluster, host));

@@ -193,6 +193,11 @@ const unreadable = (path: string, reason: string): CodedError<ProvisionerErrorCo
     hint: 'make it readable, or name another file',
   });
 
+const unwritable = (path: string, reason: string): CodedError<ProvisionerErrorCode> =>
+  new CodedError('ERR_JOURNAL_UNWRITABLE', `cannot keep the host key in ${path}: ${reason}`, {
+    hint: 'make the folder writable, or free space',
+  });
+
 /** Appends accepted keys one after the other, so that hosts of one run do not overwrite each other. */
 function createPinner(path: string): (target: SshTarget, key: HostKey) => Promise<void> {
   let last: Promise<void> = Promise.resolve();
@@ -201,7 +206,11 @@ function createPinner(path: string): (target: SshTarget, key: HostKey) => Promis
       const text = await readOptional(path);
       const separator = text === '' || text.endsWith('\n') ? '' : '\n';
       const line = formatKnownHost(target, type, blob.toString('base64'));
-      await writeFileAtomic(path, `${text}${separator}${line}`, {mode: 0o600});
+      try {
+        await writeFileAtomic(path, `${text}${separator}${line}`, {mode: 0o600});
+      } catch (error) {
+        throw unwritable(path, messageOf(error));
+      }
     };
     const result = last.then(append);
     last = result.catch(() => undefined); // told to the caller it belongs to

@@ -120,6 +120,12 @@ export function isTransientRefusal({status, message}: Refusal): boolean {
   return status === 500 && /etcdserver: (leader changed|request timed out)/.test(message);
 }
 
+const EXPIRED_CODE = 'CERT_HAS_EXPIRED';
+const EXPIRED_HINT =
+  'check the clocks; if they are right, run "kubeadm certs renew all" on the control plane and restart its static pods';
+const UNTRUSTED_HINT =
+  'fetch the kubeconfig again, and reach the API by an address that its certificate names';
+
 function canRepeat({method}: HttpRequest, kind: 'refused' | 'broken'): boolean {
   return method !== 'POST' || kind === 'refused';
 }
@@ -127,9 +133,10 @@ function canRepeat({method}: HttpRequest, kind: 'refused' | 'broken'): boolean {
 function unreachable(server: string, attempt: string, thrown: unknown): CodedError<KubeErrorCode> {
   const reason = causesOf(thrown).map(messageOf).at(-1) ?? messageOf(thrown);
   if (classifyFailure(thrown).kind === 'untrusted') {
-    const message = `${attempt}: ${server} is not the server the kubeconfig trusts: ${reason}`;
-    return new CodedError('ERR_API_UNTRUSTED', message, {
-      hint: 'fetch the kubeconfig again; if that does not help, add the address to certSANs',
+    const isExpired = causesOf(thrown).some(each => 'code' in each && each.code === EXPIRED_CODE);
+    const found = isExpired ? 'has a certificate that has expired' : 'is not the server the kubeconfig trusts'; // prettier-ignore
+    return new CodedError('ERR_API_UNTRUSTED', `${attempt}: ${server} ${found}: ${reason}`, {
+      hint: isExpired ? EXPIRED_HINT : UNTRUSTED_HINT,
       cause: thrown,
     });
   }

@@ -174,7 +174,6 @@ const changed = {
 };
 
 const changedHosts: Readonly<Record<string, Host>> = {
-  'address of h1': {...first, address: '192.0.2.1'},
   'internalAddress of h1': {...first, internalAddress: '192.0.2.1'},
   'groups of h1': {...first, isWorker: !first.isWorker},
   'runtime of h1': {...first, runtime: 'slipway'},
@@ -194,6 +193,12 @@ for (const [key, cluster] of Object.entries({...changed, ...keysOfHosts})) {
 test('every key that only init reads has its refusal tested', t => {
   const tested = [...Object.keys(changed), ...Object.keys(changedHosts)];
   t.deepEqual(tested.sort(), Object.keys(initKeys(aCluster(), first)).sort());
+});
+
+test('changedKeys() lets a host be reached by another address, also where an older run recorded it', t => {
+  const keys = {...initKeys(aCluster(), first), 'address of h1': first.address};
+  const host = input({...first, address: '192.0.2.1'}, {[INIT_ACTION]: done(keys)});
+  t.deepEqual(changedKeys(aCluster(), host), []);
 });
 
 test('changedKeys() lets keys change before the cluster is made', t => {
