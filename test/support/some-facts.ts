@@ -20,7 +20,7 @@ export function someFacts(changes: Partial<Facts> = {}): Facts {
     missingCommands: [],
     listeningPorts: [22],
     addresses: ['127.0.0.1', '10.89.0.11'],
-    freeBytes: {'/': 1e10, '/var/lib': 1e10, '/usr/local/bin': 1e10},
+    freeBytes: {'/': 1e10, '/var/lib': 1e10},
     hasUpstreamDns: true,
     existing: {
       runtimeSockets: [],

@@ -44,7 +44,7 @@ p clock "$(date +%s)"
 for c in ${COMMANDS.join(' ')}; do command -v "$c" >/dev/null || p missing "$c"; done
 awk 'FNR > 1 && $4 == "0A" {split($2, a, ":"); print "port-hex\\t" a[2]}' /proc/net/tcp /proc/net/tcp6 2>/dev/null | sort -u
 ip -o -4 addr show | awk '{split($4, a, "/"); print "address\\t" a[1]}'
-for d in / /var/lib /usr/local/bin; do p free "$d $(stat -f -c '%a %S' "$d" 2>/dev/null)"; done
+for d in / /var/lib; do p free "$d $(stat -f -c '%a %S' "$d" 2>/dev/null)"; done
 r=/run/systemd/resolve/resolv.conf; [ -r "$r" ] || r=/etc/resolv.conf
 [ ! -r "$r" ] || awk '$1 == "nameserver" {print "nameserver\\t" $2}' "$r"
 for s in /run/containerd/containerd.sock /run/crio/crio.sock /run/docker.sock /run/slipway/cri.sock; do [ ! -S "$s" ] || p runtime-socket "$s"; done

@@ -17,6 +17,9 @@ export interface PreflightInput {
 /** kubeadm's minimum for a control plane (kubeadm 1.36 `constants.ControlPlaneNumCPU`). */
 const CONTROL_PLANE_CPU_MINIMUM = 2;
 
+/** Programs take 0.4 GiB, images as much again, and etcd and pods want to write. */
+const FREE_BYTES_MINIMUM = 2 * 1_073_741_824;
+
 /** Who listens where; a port of a host that is already ours is ours, too. */
 const CONTROL_PLANE_PORTS: Readonly<Record<number, string>> = {
   2379: 'etcd',
@@ -110,7 +113,7 @@ function checkSystem({host, facts, artifactsArch}: PreflightInput): readonly Fin
   return found;
 }
 
-function checkSize({cluster, host, facts}: PreflightInput): readonly Finding[] {
+function checkSize({cluster, host, facts, state}: PreflightInput): readonly Finding[] {
   const found: Finding[] = [];
   if (host.isControlPlane && facts.cpuCount < CONTROL_PLANE_CPU_MINIMUM) {
     const message = `${facts.cpuCount} processor, a control plane needs ${CONTROL_PLANE_CPU_MINIMUM}`;
@@ -122,6 +125,15 @@ function checkSize({cluster, host, facts}: PreflightInput): readonly Finding[] {
     const message = `${mebibytes(facts.memoryBytes)} of memory, ${mebibytes(minimum)} are asked for`;
     const hint = `give ${host.name} more memory, or lower spec.preflight.memoryMinimum`;
     found.push(finding('Mem', host, {code: 'ERR_PREFLIGHT_MEMORY', message, hint}));
+  }
+  const scarce = Object.entries(facts.freeBytes).filter(
+    ([, bytes]) => bytes > 0 && bytes < FREE_BYTES_MINIMUM,
+  );
+  if (scarce.length > 0 && !isMember(state)) {
+    const list = scarce.map(([path, bytes]) => `${mebibytes(bytes)} on ${path}`).join(', ');
+    const message = `only ${list} are free, ${mebibytes(FREE_BYTES_MINIMUM)} are needed`;
+    const hint = `free some on ${host.name}, or add DiskSpace to spec.preflight.ignore`;
+    found.push(finding('DiskSpace', host, {code: 'ERR_PREFLIGHT_DISK_SPACE', message, hint}));
   }
   return found;
 }

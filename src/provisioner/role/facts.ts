@@ -21,7 +21,7 @@ export interface Facts {
   readonly listeningPorts: readonly number[];
   /** IPv4 addresses of the host, without prefix length. */
   readonly addresses: readonly string[];
-  readonly freeBytes: Readonly<Record<string, number>>; // by path: /, /var/lib, /usr/local/bin
+  readonly freeBytes: Readonly<Record<string, number>>; // by path: /, /var/lib; 0: not known
   /** Name servers in /etc/resolv.conf that are not loopback. */
   readonly hasUpstreamDns: boolean;
   readonly existing: Existing;

@@ -58,6 +58,13 @@ const findsAlways = test.macro((t, code: string, check: string, given: Given) =>
 });
 
 test('a bare host passes', passes, {});
+test('a disk that is almost full is told', finds, 'ERR_PREFLIGHT_DISK_SPACE', 'DiskSpace', {
+  facts: {freeBytes: {'/': 1e10, '/var/lib': 1e9}},
+});
+test('how much a node has left is its own affair, and what is not known is no reason', passes, {
+  facts: {freeBytes: {'/': 1e9, '/var/lib': 0}},
+  state: {actions: {'kubeadm-join': {status: 'done', digest: 'x'}}},
+});
 test('a bare control plane passes', passes, {host: CONTROL_PLANE});
 test('another machine type is found', finds, 'ERR_PREFLIGHT_ARCHITECTURE', 'Architecture', {facts: {arch: undefined}}); // prettier-ignore
 test('a host of another architecture than the programs is found', finds, 'ERR_PREFLIGHT_ARCHITECTURE', 'Architecture', {facts: {arch: 'arm64'}}); // prettier-ignore
