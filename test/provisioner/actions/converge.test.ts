@@ -1,4 +1,5 @@
 import test from 'ava';
+import {converge} from '#provisioner/actions/converge';
 import {throwOutcome} from '#provisioner/actions/outcome';
 import {Journal} from '#provisioner/journal/journal';
 import {INIT_ACTION} from '#provisioner/plan/action-plan';
@@ -7,7 +8,7 @@ import type {Role} from '#provisioner/role/role';
 import {CodedError} from '#shared/errors';
 import type {NodeObject} from '#shared/kube/object';
 import {aCluster, aHost} from '#test/a-cluster';
-import type {SiteOptions} from '#test/a-site';
+import {aSite, type SiteOptions} from '#test/a-site';
 import {temporaryFolder} from '#test/temporary-folder';
 
 import {made, orderOf, prepare, ran, run, scriptsOf, single, TOKEN} from './fixture.ts';
@@ -294,6 +295,21 @@ test('an interrupt during init lets it end and keeps it; nothing else is begun',
     },
     {code: 'ERR_INTERRUPTED'},
   );
+});
+
+test('an interrupt while hosts are connected to is no defect, and nothing is planned', async t => {
+  const signal = AbortSignal.abort(new Error('enough'));
+  const {environment} = aSite({signal});
+  const confirm = () => Promise.reject(new Error('asked'));
+  await t.throwsAsync(converge(environment, {confirm}), {code: 'ERR_INTERRUPTED'});
+});
+
+test('a plan that is declined changes nothing', async t => {
+  const site = aSite();
+  const declined = new CodedError('ERR_DECLINED', 'declined', {hint: 'answer y'});
+  const confirm = () => Promise.reject(declined);
+  await t.throwsAsync(converge(site.environment, {confirm}), {code: 'ERR_DECLINED'});
+  t.false([...site.connections.values()].some(({runs}) => runs.some(({script}) => script.includes('kubeadm init')))); // prettier-ignore
 });
 
 test('a run of members with other labels sets them and joins nobody', async t => {
