@@ -14,6 +14,7 @@ import {HELP} from '#provisioner/cli/help';
 import type {Output} from '#provisioner/cli/reporter';
 import {interrupted} from '#provisioner/actions/outcome';
 import {runCommand} from '#provisioner/cli/run-command';
+import {runnableHint} from '#provisioner/cli/runnable-hint';
 import {ProblemsError} from '#provisioner/problems-error';
 
 const EXIT_INTERRUPTED = 130;
@@ -29,7 +30,7 @@ async function main(argv: readonly string[], signal: AbortSignal): Promise<numbe
   try {
     return await dispatch(argv, signal);
   } catch (error) {
-    return reportFailure(error, signal);
+    return reportFailure(error, {signal, clusterFile: clusterFileOf(argv)});
   }
 }
 
@@ -213,12 +214,25 @@ function interruptSignal(): AbortSignal {
   return controller.signal;
 }
 
-function reportFailure(error: unknown, signal: AbortSignal): number {
+/** What the user named, for hints that name it again. */
+function clusterFileOf(argv: readonly string[]): string | undefined {
+  try {
+    return parseArguments(argv).clusterFile;
+  } catch {
+    return undefined; // another command, or the failure itself
+  }
+}
+
+function reportFailure(
+  error: unknown,
+  {signal, clusterFile}: {readonly signal: AbortSignal; readonly clusterFile: string | undefined},
+): number {
   if (signal.aborted && !isCoded(error)) return EXIT_INTERRUPTED;
   const failures = error instanceof ProblemsError ? error.problems : [error];
   for (const failure of failures) {
     if (isCoded(failure)) {
-      output.writeError(`${failure.code}: ${failure.message}\n  next: ${failure.hint}\n`);
+      const hint = runnableHint(failure.hint, clusterFile);
+      output.writeError(`${failure.code}: ${failure.message}\n  next: ${hint}\n`);
     } else {
       const stack = failure instanceof Error ? failure.stack : undefined;
       output.writeError(`ERR_DEFECT: ${stack ?? messageOf(failure)}\n`);

@@ -53,7 +53,7 @@ export function checkOwner(
 ): readonly Problem[] {
   if (state.cluster === cluster.name) return [];
   const message = `the host belongs to the cluster "${state.cluster}"`;
-  const hint = `run "provision reset" with that cluster's file first, or take ${host.name} out of the inventory`;
+  const hint = `reset it with that cluster's file first (provision reset), or take ${host.name} out of the inventory`;
   const code = 'ERR_PREFLIGHT_OTHER_CLUSTER';
   return [finding('OtherCluster', host, {code, message, hint}).problem];
 }

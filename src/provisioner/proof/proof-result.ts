@@ -77,7 +77,7 @@ export class ProofFailedError extends CodedError<'ERR_PROOF_FAILED'> {
     const rest = failures.length - shown.length;
     if (rest > 0) shown.push(`and ${rest} more`);
     super('ERR_PROOF_FAILED', `the proof failed: ${shown.join('; ')}`, {
-      hint: 'look at the pods of that node with provision kubectl, then run provision verify again',
+      hint: 'look at the pods of that node: "provision kubectl get pods -A -o wide", then run "provision verify" again',
     });
     this.result = result;
   }

@@ -185,7 +185,7 @@ function collectionCalls(
         if (signal.aborted || !deadline.aborted) throw error;
         const message = `waited ${timeoutMs / 1_000} s for ${description}`;
         throw new CodedError('ERR_API_TIMEOUT', message, {
-          hint: 'look at it with provision kubectl describe and get events',
+          hint: 'look at it (kubectl describe) and at the events: "provision kubectl get events -A"',
           cause: error,
         });
       }
