@@ -29,7 +29,8 @@ const ID_MAX = 2_147_483_647;
 
 /**
  * Finds uid, gid and groups as the CRI reference does: user name before uid before the image's
- * USER; the group from the request, else from the image's USER, else from passwd, else 0.
+ * USER; the group from the request, else from the image's USER, else from passwd, else 0. Digits
+ * are an id, whatever names the image has.
  * @throws CodedError ERR_USER_INVALID for a name that the image does not know, an id out of range,
  *   or a group without a user.
  */
@@ -75,27 +76,34 @@ interface Account {
 }
 
 function findAccount(user: string, passwd: readonly PasswdEntry[]): Account {
-  // A name of digits only is looked up as a name first, like `docker run --user` does.
+  if (isNumber(user)) {
+    const uid = checkedId(user, 'user');
+    return passwd.find(entry => entry.uid === uid) ?? {uid};
+  }
   const named = passwd.find(entry => entry.name === user);
   if (named !== undefined) return named;
-  if (!/^-?\d+$/.test(user)) {
-    throw invalid(
-      `the image has no user ${JSON.stringify(user)} in /etc/passwd`,
-      'set runAsUser to a number, or use an image that knows the name',
-    );
-  }
-  const uid = checkedId(user, 'user');
-  return passwd.find(entry => entry.uid === uid) ?? {uid};
+  throw invalid(
+    `the image has no user ${JSON.stringify(user)} in /etc/passwd`,
+    'set runAsUser to a number, or use an image that knows the name',
+  );
 }
 
 function findGroup(group: string, groups: readonly GroupEntry[]): number {
+  if (isNumber(group)) return checkedId(group, 'group');
   const named = groups.find(entry => entry.name === group);
   if (named !== undefined) return named.gid;
-  if (/^-?\d+$/.test(group)) return checkedId(group, 'group');
   throw invalid(
     `the image has no group ${JSON.stringify(group)} in /etc/group`,
     'set runAsGroup to a number, or use an image that knows the name',
   );
+}
+
+/**
+ * A number is an id and never a name, as in runc's `user.go`: by an account that is called `1000`
+ * an image would make root of the 1000 that a pod asks for (CVE-2016-3697).
+ */
+function isNumber(text: string): boolean {
+  return /^-?\d+$/.test(text);
 }
 
 interface PasswdEntry {

@@ -229,6 +229,14 @@ test('user: the group of the request with the image’s user', user, {runAsGroup
 test('user: supplemental groups are merged with the image’s', user, {imageUser: 'web', supplementalGroups: [50n, 3000n]}, {...web, additionalGids: [2000, 3000, 50]}); // prettier-ignore
 test('user: strict groups leave the image’s out', user, {imageUser: 'web', strictGroups: true, supplementalGroups: [50n]}, {...web, additionalGids: [2000, 50]}); // prettier-ignore
 test('user: an image without passwd knows numbers only', user, {runAsUser: 5n, passwd: '', group: ''}, {uid: 5, gid: 0, additionalGids: [0]}); // prettier-ignore
+const digits = {
+  passwd: '1000:x:0:0::/:/bin/sh\n-7:x:0:0::/:/bin/sh\n',
+  group: '1000:x:0:\n5:x:0:\n',
+};
+test('user: a number of the request is no name of the image', user, {...digits, runAsUser: 1000n, runAsGroup: 1000n}, {uid: 1000, gid: 1000, additionalGids: [1000]}); // prettier-ignore
+test('user: a number of the image’s USER is no name of its accounts', user, {...digits, imageUser: '1000:5'}, {uid: 1000, gid: 5, additionalGids: [5]}); // prettier-ignore
+test('user: a number given as the request’s name is no name', user, {...digits, runAsUsername: '1000'}, {uid: 1000, gid: 0, additionalGids: [0]}); // prettier-ignore
+test('user: a negative number is refused, also where an account is called so', user, {...digits, imageUser: '-7'}, undefined); // prettier-ignore
 test('user: an unknown name is refused', user, {imageUser: 'nobody-knows'}, undefined);
 test('user: an unknown group is refused', user, {imageUser: 'web:none'}, undefined);
 test('user: a group without a user is refused', user, {runAsGroup: 9n}, undefined);
