@@ -121,6 +121,36 @@ test('RuntimeDefault answers as the facts say', async t => {
   );
 });
 
+test('RuntimeDefault gives no new namespaces, and lets processes and threads begin', async t => {
+  // Numbers of x86-64; flags of a user namespace, and of a network and a cgroup namespace.
+  const script = `
+    use threads;
+    for my $flags (0x10000000, 0x42000000) {
+      $! = 0; syscall(272, $flags); print "unshare ", $!+0, "\\n";
+      $! = 0; my $pid = syscall(56, $flags | 17, 0, 0, 0, 0); exit if $pid == 0; print "clone ", $!+0, "\\n";
+    }
+    $! = 0; syscall(435, 0, 0); print "clone3 ", $!+0, "\\n";
+    system("unshare", "--user", "true"); print "program ", $? == 0 ? "works" : "fails", "\\n";
+    system("true"); print "process ", $?, "\\n";
+    print "thread ", threads->create(sub { 7 })->join, "\\n";
+  `;
+  const none = {seccomp: RuntimeDefault, capabilities: {dropCapabilities: ['ALL']}};
+  const {stdout, stderr} = await bench.run(
+    aContainerConfig({command: perl(script), context: none}),
+  );
+  const [EPERM, ENOSYS] = [1, 38];
+  t.is(
+    stdout,
+    `unshare ${EPERM}\nclone ${ENOSYS}\nunshare ${EPERM}\nclone ${ENOSYS}\nclone3 ${ENOSYS}\n` +
+      'program fails\nprocess 0\nthread 7\n',
+    stderr,
+  );
+  t.regex(stderr, /unshare failed: Operation not permitted/);
+  const administrator = {seccomp: RuntimeDefault, capabilities: {addCapabilities: ['SYS_ADMIN']}};
+  const command = ['unshare', '--user', 'true'];
+  t.is((await bench.run(aContainerConfig({command, context: administrator}))).exitCode, 0);
+});
+
 test('a Localhost profile refuses what it names, Unconfined nothing', async t => {
   const localhostSeccomp = {
     defaultAction: 'SCMP_ACT_ALLOW',

@@ -64,9 +64,13 @@ interface Rule {
   readonly arguments?: readonly {
     readonly index: number;
     readonly op: string;
+    /** What is compared with; the mask for `masked_eq`. */
     readonly value: number;
+    /** For `masked_eq`: what the masked argument is. */
+    readonly valueTwo?: number;
   }[];
   readonly architectures?: readonly string[];
+  readonly notArchitectures?: readonly string[];
   /** All of these capabilities are there. */
   readonly with?: readonly string[];
   /** None of these capabilities is there. */
@@ -115,15 +119,15 @@ export function defaultSeccomp(
 function fits(rule: Rule, has: ReadonlySet<string>, machine: string): boolean {
   return (
     (rule.architectures?.includes(machine) ?? true) &&
+    !(rule.notArchitectures?.includes(machine) ?? false) &&
     (rule.with?.every(name => has.has(name)) ?? true) &&
     !(rule.without?.some(name => has.has(name)) ?? false)
   );
 }
 
 function ociSyscall(rule: Rule, names: readonly string[]): OciSyscall {
-  const args = rule.arguments?.map(({index, op, value}): OciSyscallArgument => ({
-    index,
-    value,
+  const args = rule.arguments?.map(({op, ...argument}): OciSyscallArgument => ({
+    ...argument,
     op: `SCMP_CMP_${op.toUpperCase()}`,
   }));
   return {

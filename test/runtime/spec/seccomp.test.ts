@@ -11,7 +11,14 @@ function rules({syscalls}: OciSeccomp, name: string): readonly string[] {
     .map(({action, errnoRet, args = []}) =>
       [
         action === 'SCMP_ACT_ALLOW' ? 'allow' : `errno ${errnoRet ?? '?'}`,
-        ...args.map(({index, op, value}) => `${index} ${op.slice('SCMP_CMP_'.length)} ${value}`),
+        ...args.map(({index, op, value, valueTwo}) =>
+          [
+            index,
+            op.slice('SCMP_CMP_'.length),
+            value,
+            ...(valueTwo === undefined ? [] : [valueTwo]),
+          ].join(' '),
+        ),
       ].join(', '),
     );
 }
@@ -52,6 +59,23 @@ test('RuntimeDefault: of two rules without arguments for one call the first one 
   const {syscalls} = defaultSeccomp(CAPABILITIES, X64);
   const plain = syscalls.filter(({args}) => args === undefined).flatMap(({names}) => names);
   t.is(new Set(plain).size, plain.length);
+});
+
+test('RuntimeDefault: nobody gets new namespaces without CAP_SYS_ADMIN', t => {
+  const [CLONE_NEWCGROUP, CLONE_NEWTIME] = [0x02000000, 0x80];
+  t.deepEqual(rules(unprivileged, 'unshare'), ['errno 1']);
+  const [rule = ''] = rules(unprivileged, 'clone');
+  const mask = Number(/^allow, 0 MASKED_EQ (\d+) 0$/.exec(rule)?.[1]);
+  t.is(mask, 0x7e020000, rule); // of sched.h: all kinds but CLONE_NEWTIME, which clone(2) has not
+  t.not(mask & CLONE_NEWCGROUP, 0);
+  t.is(mask & CLONE_NEWTIME, 0); // among the bits of the signal that the child's end sends
+  t.deepEqual(rules(unprivileged, 'clone3'), []); // the default: no such call, so libc takes clone
+  const onS390 = defaultSeccomp([], {architecture: 's390x', x32: false});
+  t.deepEqual(rules(onS390, 'clone'), [`allow, 1 MASKED_EQ ${mask} 0`]);
+  const administrator = defaultSeccomp(['CAP_SYS_ADMIN'], X64);
+  for (const call of ['unshare', 'clone', 'clone3']) {
+    t.deepEqual(rules(administrator, call), ['allow'], call);
+  }
 });
 
 test('RuntimeDefault: sockets by family and protocol', t => {
