@@ -52,7 +52,7 @@ export async function specBench(runc: string, name = 'runc'): Promise<SpecBench>
     systemdCgroup: false,
     isRunc: true,
   });
-  const host = readHostAbilities(layout, await runtime.features({signal}), true);
+  const host = readHostAbilities(layout, await runtime.features({signal}), {x32: true});
   const namespaces = join(folder.path, 'ns');
   const kinds = ['net', 'ipc', 'uts'] as const;
   pinNamespaces({directory: namespaces, kinds, hostname: 'web-0'});

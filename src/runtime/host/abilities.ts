@@ -1,10 +1,12 @@
-import {existsSync, readFileSync, readdirSync} from 'node:fs';
+import {existsSync, readdirSync} from 'node:fs';
 import {arch, release} from 'node:os';
 import {join} from 'node:path';
 import type {CgroupLayout} from '../cgroup/layout.ts';
 import type {RuntimeFeatures} from '../oci/runtime-features.ts';
 import type {HostAbilities} from '../spec/input.ts';
 import {hardLimits, ownCapabilities} from '../sys/processes.ts';
+import {isApparmorEnabled} from './apparmor.ts';
+import {readText} from './read-text.ts';
 
 /** Bit of the capability that raises limits and lowers oom_score_adj (capability.h). */
 const CAP_SYS_RESOURCE = 1n << 24n;
@@ -15,12 +17,12 @@ const RECURSIVE_READ_ONLY_KERNEL = {major: 5, minor: 12};
 /**
  * What machine and OCI runtime can do, read once when the daemon starts.
  * @param features of the default OCI runtime; undefined (it cannot say) counts as "as usual".
- * @param x32 see `answersX32`.
+ * @param machine what was asked of it before: see `answersX32` and `loadDefaultApparmorProfile`.
  */
 export function readHostAbilities(
   cgroups: CgroupLayout,
   features: RuntimeFeatures | undefined,
-  x32: boolean,
+  {x32, apparmorDefaultProfile}: Pick<HostAbilities, 'x32' | 'apparmorDefaultProfile'>,
 ): HostAbilities {
   const {effective, bounding} = ownCapabilities();
   const capabilities = effective & bounding;
@@ -30,9 +32,8 @@ export function readHostAbilities(
     hardLimits: canRaise ? {} : hardLimits(),
     oomScoreAdjMin: canRaise ? -1000 : Number(readText('/proc/self/oom_score_adj') ?? 0),
     seccomp: (features?.seccomp ?? true) && /^Seccomp:/m.test(readText('/proc/self/status') ?? ''),
-    apparmor:
-      (features?.apparmor ?? false) &&
-      readText('/sys/module/apparmor/parameters/enabled')?.trim() === 'Y',
+    apparmor: (features?.apparmor ?? false) && isApparmorEnabled(),
+    apparmorDefaultProfile,
     cgroupVersion: cgroups.version,
     controllers: cgroups.controllers,
     swapAccounting: accountsSwap(cgroups),
@@ -62,12 +63,4 @@ export function isAtLeast(
 ): boolean {
   const [ownMajor = 0, ownMinor = 0] = kernel.split('.').map(Number);
   return ownMajor > major || (ownMajor === major && ownMinor >= minor);
-}
-
-function readText(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return undefined; // the feature is not there
-  }
 }

@@ -3,6 +3,7 @@ import {join} from 'node:path';
 import {cgroupLayout, type CgroupLayout} from '../cgroup/layout.ts';
 import type {RuntimeConfig} from '../config/runtime-config.ts';
 import {openDirectExec} from '../exec/direct-exec.ts';
+import {loadDefaultApparmorProfile} from '../host/apparmor.ts';
 import {readHostAbilities} from '../host/abilities.ts';
 import {answersX32} from '../host/x32.ts';
 import {openImageStore} from '../image/open-image-store.ts';
@@ -68,7 +69,7 @@ export async function openParts(
     clock,
     layout,
     version: VERSION,
-    host: await readAbilities(runtimes, cgroups, await answersX32(config.execProgram, ending)),
+    host: await readAbilities({runtimes, cgroups}, {config, log}, ending),
     cgroups,
     images,
     puller,
@@ -127,13 +128,17 @@ function openStores(layout: Layout): Pick<Dependencies, 'sandboxes' | 'container
 
 /** OCI runtimes differ in what they can do; each is asked once. */
 async function readAbilities(
-  runtimes: Runtimes,
-  cgroups: CgroupLayout,
-  x32: boolean,
+  {runtimes, cgroups}: {readonly runtimes: Runtimes; readonly cgroups: CgroupLayout},
+  {config, log}: Pick<DaemonOptions, 'config' | 'log'>,
+  signal: AbortSignal,
 ): Promise<Dependencies['host']> {
+  const machine = {
+    x32: await answersX32(config.execProgram, signal),
+    apparmorDefaultProfile: await loadDefaultApparmorProfile({log, signal}),
+  };
   const abilities = new Map<string, HostAbilities>();
   for (const name of runtimes.names) {
-    abilities.set(name, readHostAbilities(cgroups, await runtimes.get(name).features(), x32));
+    abilities.set(name, readHostAbilities(cgroups, await runtimes.get(name).features(), machine));
   }
   return handler => {
     const {name} = runtimes.get(handler);
