@@ -103,6 +103,14 @@ test("a propagation that the host's mount does not have is refused", async t => 
   await t.throwsAsync(pod.create({mounts}), {code: 'UNIMPLEMENTED'});
 });
 
+test('CDI devices are refused by name', async t => {
+  const pod = await aPod(daemon());
+  await t.throwsAsync(pod.create({CDIDevices: [{name: 'vendor.example/gpu=0'}]}), {
+    code: 'UNIMPLEMENTED',
+    message: /vendor\.example\/gpu=0/,
+  });
+});
+
 test('a read-only root, no new privileges and dropped capabilities hold', async t => {
   const pod = await aPod(daemon());
   const containerId = await pod.run({

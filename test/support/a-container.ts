@@ -18,6 +18,7 @@ export function aMachine(changes: Partial<HostAbilities> = {}): HostAbilities {
     oomScoreAdjMin: -1000,
     seccomp: true,
     apparmor: false,
+    selinux: false,
     cgroupVersion: 2,
     controllers: new Set(['cpu', 'cpuset', 'hugetlb', 'io', 'memory', 'pids']),
     swapAccounting: true,

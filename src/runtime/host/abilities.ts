@@ -11,6 +11,9 @@ import {readText} from './read-text.ts';
 /** Bit of the capability that raises limits and lowers oom_score_adj (capability.h). */
 const CAP_SYS_RESOURCE = 1n << 24n;
 
+/** There where SELinux is on, enforcing or not. */
+const SELINUX_FILE = '/sys/fs/selinux/enforce';
+
 /** Recursively read-only mounts: mount_setattr(2). */
 const RECURSIVE_READ_ONLY_KERNEL = {major: 5, minor: 12};
 
@@ -34,6 +37,7 @@ export function readHostAbilities(
     seccomp: (features?.seccomp ?? true) && /^Seccomp:/m.test(readText('/proc/self/status') ?? ''),
     apparmor: (features?.apparmor ?? false) && isApparmorEnabled(),
     apparmorDefaultProfile,
+    selinux: existsSync(SELINUX_FILE),
     cgroupVersion: cgroups.version,
     controllers: cgroups.controllers,
     swapAccounting: accountsSwap(cgroups),

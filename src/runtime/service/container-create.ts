@@ -21,6 +21,7 @@ import {localhostSeccomp} from './container-seccomp.ts';
 import type {Dependencies} from './dependencies.ts';
 import {sandboxNotFound, sandboxNotReady} from './invalid.ts';
 import {placeMonitor, removeMonitorCgroup} from './monitor-cgroup.ts';
+import {refuseSelinuxLabel} from './unsupported.ts';
 
 /**
  * CRI v1 CreateContainer. A retry with the same name joins the work in progress, or gets the id of
@@ -34,6 +35,8 @@ export async function createContainer(
   const checked = checkContainerRequest(request);
   const sandbox = deps.sandboxes.find(request.podSandboxId);
   if (!sandbox) throw sandboxNotFound(request.podSandboxId);
+  const {selinuxOptions} = checked.config.linux?.securityContext ?? {};
+  refuseSelinuxLabel(selinuxOptions, deps.host(sandbox.metadata.runtimeHandler));
   const name = containerName(checked.metadata, sandbox.metadata.pod);
   const containerId = await deps.work.join(name, signal, async () => {
     const existing = deps.containers.named(name);

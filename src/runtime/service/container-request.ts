@@ -2,6 +2,7 @@ import {isAbsolute, join, normalize} from 'node:path';
 import type {ContainerConfig, CreateContainerRequest, ImageSpec} from '../cri/gen/cri-v1_pb.ts';
 import type {ContainerMetadata} from '../store/container.ts';
 import {invalidRequest} from './invalid.ts';
+import {refuseCdiDevices} from './unsupported.ts';
 
 /** A CreateContainer whose required parts are there. */
 export interface CheckedContainer {
@@ -13,7 +14,7 @@ export interface CheckedContainer {
 /** containerd's and CRI-O's limit of a label's key and value together. */
 const LABEL_BYTES_MAX = 4_096;
 
-/** @throws CodedError `ERR_REQUEST_INVALID` */
+/** @throws CodedError `ERR_REQUEST_INVALID`, `ERR_NOT_IMPLEMENTED` */
 export function checkContainerRequest({config}: CreateContainerRequest): CheckedContainer {
   const {metadata, image, labels = {}} = config ?? {};
   if (!config) throw missing('config');
@@ -27,6 +28,7 @@ export function checkContainerRequest({config}: CreateContainerRequest): Checked
       );
     }
   }
+  refuseCdiDevices(config);
   return {config, image, metadata: {name: metadata.name, attempt: metadata.attempt}};
 }
 

@@ -19,6 +19,7 @@ import {startSandboxInit, stopSandboxInit} from './sandbox-init.ts';
 import {attachNetwork, detachNetwork} from './sandbox-network.ts';
 import {detachMount, removeSandboxFolder} from './sandbox-release.ts';
 import {parseSandboxRequest, type SandboxRequest} from './sandbox-request.ts';
+import {refuseSelinuxLabel} from './unsupported.ts';
 
 /** Longest time that a pod waits for the network plugin; the kubelet tries again afterwards. */
 const NETWORK_READY_TIMEOUT_MS = 10_000;
@@ -36,6 +37,8 @@ export async function runPodSandbox(
   deps: Dependencies,
 ): Promise<{readonly podSandboxId: string}> {
   deps.runtimes.get(runtimeHandler);
+  const {selinuxOptions} = config?.linux?.securityContext ?? {};
+  refuseSelinuxLabel(selinuxOptions, deps.host(runtimeHandler));
   const request = parseSandboxRequest(config, runtimeHandler, {
     id: randomBytes(32).toString('hex'),
     createdAtNs: deps.clock.now(),

@@ -89,6 +89,8 @@ export interface HostAbilities {
   readonly apparmor: boolean;
   /** Name of a loaded AppArmor profile for RuntimeDefault. */
   readonly apparmorDefaultProfile?: string | undefined;
+  /** True when the kernel uses SELinux, of which this runtime knows nothing. */
+  readonly selinux: boolean;
   readonly cgroupVersion: 1 | 2;
   /** Controllers that can be used: `cpu`, `memory`, `hugetlb`, … */
   readonly controllers: ReadonlySet<string>;
