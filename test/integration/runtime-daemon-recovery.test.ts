@@ -1,6 +1,7 @@
 import {mkdir, readdir, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {ContainerState, PodSandboxState} from '#runtime/cri/gen/cri-v1_pb';
+import {mount, unmount} from '#runtime/sys/mount';
 import {
   aPod,
   containerConfig,
@@ -12,6 +13,7 @@ import {
   statusOf,
 } from '#test/runtime/a-pod';
 import {daemonSuite, eventually, leftOvers} from '#test/runtime/daemon-suite';
+import {fillDisk} from '#test/full-disk';
 import test from 'ava';
 
 // What a daemon finds that starts where another one was killed, or the machine.
@@ -107,6 +109,38 @@ test('after a reboot everything is ended, and what it held is given back', async
     items.map(({id, state}) => [id, state]),
     [[pod.id, PodSandboxState.SANDBOX_NOTREADY]],
   );
+});
+
+test('on a full disk containers and pods end and are removed, and the next daemon knows how', async t => {
+  const [containers = '', sandboxes = ''] = ['containers', 'sandboxes'].map(name =>
+    join(daemon().root, name),
+  );
+  await daemon().stop();
+  for (const target of [containers, sandboxes]) {
+    mount({source: 'records', target, type: 'tmpfs', data: 'size=256k,mode=700'});
+  }
+  await daemon().start();
+  try {
+    const [pod, other] = [await aPod(daemon()), await aPod(daemon())];
+    const [first, second] = [await pod.run(), await other.run()];
+    await fillDisk(sandboxes);
+    await fillDisk(containers, {leave: 1}); // for what conmon writes of the first one
+    await daemon().cri().runtime.stopContainer({containerId: first, timeout: 0n});
+    t.is((await statusOf(daemon(), first)).exitCode, 137);
+    await daemon().cri().runtime.stopPodSandbox({podSandboxId: other.id});
+    t.is((await statusOf(daemon(), second)).state, ContainerState.CONTAINER_EXITED);
+    t.regex(daemon().log(), /the disk is full: a container ended without a record/);
+    await daemon().stop('SIGKILL');
+    await daemon().start();
+    t.is((await statusOf(daemon(), first)).exitCode, 137);
+    t.is((await statusOf(daemon(), second)).state, ContainerState.CONTAINER_EXITED);
+    await daemon().cri().runtime.removeContainer({containerId: first});
+    for (const each of [pod, other]) await each.remove();
+  } finally {
+    await daemon().stop();
+    for (const target of [containers, sandboxes]) unmount(target, {detach: true});
+    await daemon().start();
+  }
 });
 
 test('a restart in order keeps containers too', async t => {

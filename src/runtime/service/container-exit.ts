@@ -71,9 +71,9 @@ export async function recordExit(
       exitCode,
       finishedAtNs: finishedAtNs > status.startedAtNs ? finishedAtNs : status.startedAtNs,
       reason: reasonOf(exitCode, oomKilled),
-      message: lost ? 'its exit status was lost: conmon ended before it' : '',
+      message: lost ? 'its exit status was lost: conmon was killed, or the disk was full' : '',
     };
-  });
+  }, MAY_LAG);
   afterExit(container, changed, deps);
 }
 
@@ -97,9 +97,12 @@ export async function recordStartFailure(
       reason: 'StartError',
       message: messageOf(error),
     };
-  });
+  }, MAY_LAG);
   afterExit(container, changed, deps);
 }
+
+/** Containers end on a full disk too; a next daemon finds out from what conmon has written. */
+const MAY_LAG = {mayLag: true};
 
 /** Docker's and containerd's code for "could not be started". */
 const START_FAILED_EXIT_CODE = 128;
@@ -114,6 +117,7 @@ function afterExit(container: Container, changed: boolean, deps: Dependencies): 
     });
   });
   if (!changed) return;
+  if (container.lags) deps.log.warn('the disk is full: a container ended without a record', {id});
   deps.events.container('stopped', {id, sandboxId: metadata.sandboxId});
   const {exitCode, reason} = status;
   deps.log.info('container ended', {containerId: id, name: metadata.name, exitCode, reason});

@@ -39,7 +39,10 @@ export async function endContainer(
   const life = deps.lives.of(container.id);
   if (life.starting) await untilAborted(life.starting.catch(ignore), signal);
   const {state, init} = container.status;
-  if (state === 'exited') return;
+  if (state === 'exited') {
+    await container.update(status => status); // writes what a full disk did not take
+    return;
+  }
   // What was created and not started has nothing to clean up, and does not listen to signals yet.
   const patience = state === 'created' ? 0 : timeoutSeconds;
   life.stop?.shorten(patience);

@@ -15,6 +15,8 @@ import {releaseSandbox, removeSandboxFolder} from './sandbox-release.ts';
 const BOOT_ID_FILE = '/proc/sys/kernel/random/boot_id';
 /** Each may run the OCI runtime or a network plugin; more at once only fight for the CPUs. */
 const RECOVERIES_AT_ONCE = 8;
+/** What is found out here, the next recovery finds out too: a full disk must not keep from serving. */
+const MAY_LAG = {mayLag: true};
 
 /** What recovery has left to do beside serving; nothing in it decides what lists show. */
 export interface Recovered {
@@ -41,7 +43,7 @@ export async function recover(deps: Dependencies): Promise<Recovered> {
 
   for (const id of loadedSandboxes.unfinished) {
     // Shown as stopped until all of it is given back: then a kubelet can ask again what failed.
-    await sandboxes.get(id)?.update(status => ({...status, state: 'stopped'}));
+    await sandboxes.get(id)?.update(status => ({...status, state: 'stopped'}), MAY_LAG);
   }
   await mapLimited(containers.list(), RECOVERIES_AT_ONCE, container =>
     settleContainer(container, rebooted, deps),
@@ -52,7 +54,7 @@ export async function recover(deps: Dependencies): Promise<Recovered> {
     .filter(sandbox => sandbox.status.state === 'ready')
     .filter(sandbox => rebooted || !isWhole(sandbox, mounted, deps));
   for (const sandbox of broken) {
-    await sandbox.update(status => ({...status, state: 'stopped', addresses: []}));
+    await sandbox.update(status => ({...status, state: 'stopped', addresses: []}), MAY_LAG);
   }
   await writeFile(layout.bootFile, await bootId());
   const leftOver = {
@@ -98,7 +100,7 @@ async function settleContainer(
   const state = await deps.runtimes.get(metadata.runtimeHandler).state(id);
   if (state?.status !== 'running') return;
   const startedAtNs = deps.clock.now();
-  await container.update(now => ({...now, state: 'running', startedAtNs}));
+  await container.update(now => ({...now, state: 'running', startedAtNs}), MAY_LAG);
 }
 
 function isWhole(

@@ -26,10 +26,12 @@ export async function releaseSandbox(sandbox: Sandbox, deps: Dependencies): Prom
     detachMount(paths.shm);
   } finally {
     // Stopped in any case: no container may start in what is half gone.
-    await sandbox.update(status =>
-      status.state === 'stopped' && status.networkReleased === networkReleased
-        ? status
-        : {...status, state: 'stopped', addresses: [], networkReleased},
+    await sandbox.update(
+      status =>
+        status.state === 'stopped' && status.networkReleased === networkReleased
+          ? status
+          : {...status, state: 'stopped', addresses: [], networkReleased},
+      {mayLag: true}, // a restart sees that its namespaces are gone
     );
   }
 }

@@ -1,6 +1,6 @@
 import {mkdir, readdir, rename, rm} from 'node:fs/promises';
 import {join} from 'node:path';
-import {CodedError, messageOf} from '#shared/errors';
+import {CodedError, isErrno, messageOf} from '#shared/errors';
 import type {RuntimeErrorCode} from '../errors.ts';
 import {readRecord, writeRecord} from './record-file.ts';
 
@@ -28,8 +28,10 @@ export interface Identity {
 export interface StoredObject<Metadata extends Identity, Status> {
   readonly id: string;
   readonly metadata: Metadata;
-  /** The present status, as last written to disk. */
+  /** The present status, as last written to disk, but for what `lags` says. */
   readonly status: Status;
+  /** True while the disk is full and does not have the present status: see {@link UpdateOptions}. */
+  readonly lags: boolean;
   /** A folder on disk that lives as long as the object. */
   readonly directory: string;
   /** False until the first update: the object is still being made, and no list shows it. */
@@ -38,7 +40,16 @@ export interface StoredObject<Metadata extends Identity, Status> {
    * Changes the status: disk first, then memory; changes of one object never overlap.
    * `change` gets the newest status and returns the next one, or the same for "nothing to do".
    */
-  update(change: (status: Status) => Status): Promise<Status>;
+  update(change: (status: Status) => Status, options?: UpdateOptions): Promise<Status>;
+}
+
+export interface UpdateOptions {
+  /**
+   * Changes the status in memory also where the disk is full; every later update writes it again.
+   * For what has happened already and a restart finds out by itself, such as an end: a full disk is
+   * often made empty by removing what has ended.
+   */
+  readonly mayLag?: boolean;
 }
 
 /** What {@link ObjectStore.load} found on disk. */
@@ -203,6 +214,7 @@ class Entry<Metadata extends Identity, Status extends object> implements StoredO
   readonly directory: string;
   #status: Status;
   #complete: boolean;
+  #lags = false;
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(metadata: Metadata, status: Status, directory: string, complete: boolean) {
@@ -221,16 +233,30 @@ class Entry<Metadata extends Identity, Status extends object> implements StoredO
     return this.#complete;
   }
 
-  async update(change: (status: Status) => Status): Promise<Status> {
-    const next = this.#last.then(() => this.#write(change));
+  get lags(): boolean {
+    return this.#lags;
+  }
+
+  async update(change: (status: Status) => Status, options: UpdateOptions = {}): Promise<Status> {
+    const next = this.#last.then(() => this.#write(change, options));
     this.#last = next.catch(() => undefined);
     return next;
   }
 
-  async #write(change: (status: Status) => Status): Promise<Status> {
+  async #write(
+    change: (status: Status) => Status,
+    {mayLag = false}: UpdateOptions,
+  ): Promise<Status> {
     const next = change(this.#status);
-    if (next === this.#status && this.#complete) return next;
-    await writeRecord(join(this.directory, STATUS_FILE), next);
+    const isSame = next === this.#status && this.#complete;
+    if (isSame && !this.#lags) return next;
+    try {
+      await writeRecord(join(this.directory, STATUS_FILE), next);
+      this.#lags = false;
+    } catch (error) {
+      if (!isDiskFull(error) || !(mayLag || isSame)) throw error;
+      this.#lags = true;
+    }
     this.#status = next;
     this.#complete = true;
     return next;
@@ -258,6 +284,10 @@ function createdAt(entry: {readonly metadata: Identity}): bigint {
   return 'createdAtNs' in metadata && typeof metadata.createdAtNs === 'bigint'
     ? metadata.createdAtNs
     : 0n;
+}
+
+function isDiskFull(error: unknown): boolean {
+  return isErrno(error, 'ENOSPC') || isErrno(error, 'EDQUOT');
 }
 
 function ignoreMissing(error: unknown): void {
