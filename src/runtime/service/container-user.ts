@@ -1,8 +1,9 @@
-import {closeSync, constants, fstatSync, readFileSync} from 'node:fs';
+import {fstatSync, readFileSync} from 'node:fs';
 import {isErrno} from '#shared/errors';
 import type {LinuxContainerSecurityContext} from '../cri/gen/cri-v1_pb.ts';
 import {resolveUser, type ResolvedUser} from '../spec/user.ts';
-import {openBeneath} from '../sys/files.ts';
+import {O_PATH, openBeneath} from '../sys/files.ts';
+import {close} from '../sys/libc.ts';
 import {invalidRequest} from './invalid.ts';
 
 /** Real ones have some kB; a directory service never lies in these files. */
@@ -27,12 +28,12 @@ export function containerUser(
 
 /**
  * Reads a small file of an image, which is not to be trusted: a link never leads out of the root,
- * and a FIFO or device there never blocks. Read at once: it is some kB on the page cache.
+ * and a device, FIFO or socket there is never opened, which alone may do something. Read at once: it is some kB on the page cache.
  */
 function readInside(rootfs: string, path: string): string {
   let file;
   try {
-    file = openBeneath(rootfs, path, {flags: constants.O_RDONLY | constants.O_NONBLOCK});
+    file = openBeneath(rootfs, path, {flags: O_PATH});
   } catch (error) {
     if (isErrno(error, 'ENOENT') || isErrno(error, 'ENOTDIR') || isErrno(error, 'ELOOP')) return '';
     throw error;
@@ -43,8 +44,8 @@ function readInside(rootfs: string, path: string): string {
     if (about.size > ACCOUNTS_BYTES_MAX) {
       throw invalidRequest(`/${path} of the image has ${about.size} bytes`, 'use another image');
     }
-    return readFileSync(file, 'utf8');
+    return readFileSync(`/proc/self/fd/${file}`, 'utf8'); // the same file, whatever its name is now
   } finally {
-    closeSync(file);
+    close(file);
   }
 }

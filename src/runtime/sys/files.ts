@@ -30,6 +30,8 @@ const RESOLVE_NO_MAGICLINKS = 0x02;
 const RESOLVE_IN_ROOT = 0x10;
 const OPEN_HOW_BYTES = 24;
 const O_CLOEXEC = 0o2000000;
+/** Opens the entry itself without its driver, and without reading or writing (open(2)). */
+export const O_PATH = 0o10000000;
 
 const syscallOpenat2 = systemCall('syscall', 'long', 'int', 'void *', 'void *', 'ulong');
 const openatCall = systemCall('openat', 'int', 'void *', 'int', 'uint');
