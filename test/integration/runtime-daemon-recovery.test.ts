@@ -1,7 +1,8 @@
-import {mkdir, readdir, rm, writeFile} from 'node:fs/promises';
+import {mkdir, readFile, readdir, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {ContainerState, PodSandboxState} from '#runtime/cri/gen/cri-v1_pb';
 import {mount, unmount} from '#runtime/sys/mount';
+import {isAlive, type ProcessIdentity} from '#runtime/sys/processes';
 import {
   aPod,
   containerConfig,
@@ -110,6 +111,29 @@ test('after a reboot everything is ended, and what it held is given back', async
     [[pod.id, PodSandboxState.SANDBOX_NOTREADY]],
   );
 });
+
+test('the exit code of a container that ends while the daemon starts is not lost', async t => {
+  const pod = await aPod(daemon());
+  const containerId = await pod.run(shell('while [ ! -e /open ]; do sleep 0.02; done; exit 7'));
+  const {conmon, init} = await processesOf(join(daemon().root, 'containers', containerId));
+  process.kill(conmon.pid, 'SIGSTOP'); // it has yet to see the end
+  await execute(daemon(), containerId, 'touch /open');
+  await eventually(() => !isAlive(init));
+  await daemon().stop('SIGKILL');
+  await daemon().start();
+  t.is((await statusOf(daemon(), containerId)).state, ContainerState.CONTAINER_RUNNING);
+  process.kill(conmon.pid, 'SIGCONT');
+  t.is((await exited(daemon(), containerId)).exitCode, 7);
+});
+
+/** As the record of a container names them. */
+async function processesOf(
+  directory: string,
+): Promise<{readonly conmon: ProcessIdentity; readonly init: ProcessIdentity}> {
+  const text = await readFile(join(directory, 'status.json'), 'utf8');
+  const {record} = JSON.parse(text) as {record: Awaited<ReturnType<typeof processesOf>>};
+  return record;
+}
 
 test('on a full disk containers and pods end and are removed, and the next daemon knows how', async t => {
   const [containers = '', sandboxes = ''] = ['containers', 'sandboxes'].map(name =>

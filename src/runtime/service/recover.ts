@@ -92,7 +92,9 @@ async function settleContainer(
     return;
   }
   if (rebooted || !status.init || !isAlive(status.init)) {
-    await recordExit(container, undefined, deps);
+    // A conmon that lives is about to write how it ended, which the watch of exits records.
+    const isReported = !rebooted && status.conmon !== undefined && isAlive(status.conmon);
+    if (!isReported) await recordExit(container, undefined, deps);
     return;
   }
   if (status.state !== 'created') return;
