@@ -103,6 +103,13 @@ test("a propagation that the host's mount does not have is refused", async t => 
   await t.throwsAsync(pod.create({mounts}), {code: 'UNIMPLEMENTED'});
 });
 
+test('a volume of the image is a folder, also when no layer has it', async t => {
+  const pod = await aPod(daemon());
+  const containerId = await pod.run({context: {readonlyRootfs: true}});
+  const owner = await execute(daemon(), containerId, 'stat -c "%F %a %u:%g" /srv/volume');
+  t.is(owner, 'directory 755 0:0');
+});
+
 test('CDI devices are refused by name', async t => {
   const pod = await aPod(daemon());
   await t.throwsAsync(pod.create({CDIDevices: [{name: 'vendor.example/gpu=0'}]}), {

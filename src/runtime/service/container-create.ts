@@ -19,6 +19,7 @@ import {prepareMounts} from './container-mounts.ts';
 import {checkContainerRequest, type CheckedContainer} from './container-request.ts';
 import {localhostSeccomp} from './container-seccomp.ts';
 import type {Dependencies} from './dependencies.ts';
+import {makeImageVolumes} from './image-volumes.ts';
 import {sandboxNotFound, sandboxNotReady} from './invalid.ts';
 import {placeMonitor, removeMonitorCgroup} from './monitor-cgroup.ts';
 import {refuseSelinuxLabel} from './unsupported.ts';
@@ -78,6 +79,7 @@ async function create(
   try {
     const parts = await prepare(id, {checked, image, undo}, deps);
     interrupted.throwIfAborted();
+    makeImageVolumes(parts.rootfs, image.config.volumes);
     const plan = planContainer({id, name, checked, sandbox, image, ...parts}, deps);
     const container = await write(plan, undo, deps);
     interrupted.throwIfAborted();

@@ -56,7 +56,12 @@ async function writeArchiveParts(folder: string): Promise<void> {
   const config = {
     os: 'linux',
     architecture: platformOf(process.arch).architecture,
-    config: {Env: ['PATH=/bin', 'FROM_IMAGE=yes'], Cmd: ['sleep', '1000'], WorkingDir: '/'},
+    config: {
+      Env: ['PATH=/bin', 'FROM_IMAGE=yes'],
+      Cmd: ['sleep', '1000'],
+      WorkingDir: '/',
+      Volumes: {'/data': {}, '/srv/volume': {}}, // the second is in no layer
+    },
     rootfs: {type: 'layers', diff_ids: [digestOfBytes(layer)]},
   };
   const manifest = [{Config: 'config.json', RepoTags: [BUSYBOX_IMAGE], Layers: ['layer.tar']}];
