@@ -4,9 +4,11 @@ import {existsSync, readdirSync, readFileSync} from 'node:fs';
 import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import test from 'ava';
+import {openDirectExec} from '#runtime/exec/direct-exec';
 import type {DirectExec} from '#runtime/exec/exec-target';
 import {execSync} from '#runtime/exec/exec-sync';
 import {defaultSeccomp} from '#runtime/spec/seccomp';
+import {createLog} from '#shared/log';
 import {shell, type TestContainer, type Workbench} from '#test/container';
 import {eventually} from '#test/eventually';
 import {openDirect, underRuntimes} from '#test/under-runtimes';
@@ -158,6 +160,33 @@ runtimes.once(
     t.not(await prepare(container), undefined);
     const {stdout} = await run(bench, container, 'echo all the same', direct);
     t.is(stdout, 'all the same\n');
+  },
+);
+
+runtimes.once(
+  'a container under AppArmor is left to runc where a check finds that labels cannot be set',
+  async (t, bench) => {
+    const lines: string[] = [];
+    const direct = await openDirectExec({
+      path: runtimes.programs().slipwayExec,
+      folder: join(bench.path, 'seccomp'),
+      log: createLog({level: 'info', write: line => void lines.push(line)}),
+      signal,
+      apparmorProfile: 'slipway-no-such-profile',
+    });
+    try {
+      t.regex(lines.join(''), /commands under AppArmor are run by the OCI runtime.*cannot be set/);
+      const container = await bench.start(IDLE);
+      const config = readFileSync(join(container.bundle, 'config.json'), 'utf8');
+      const prepare = (text: string) =>
+        direct?.prepare(text, {runtime: bench.runtime, container, command: ['true']});
+      t.not(prepare(config), undefined);
+      const labelled = config.replace('"cwd"', '"apparmorProfile":"slipway-default","cwd"');
+      t.not(labelled, config);
+      t.is(prepare(labelled), undefined);
+    } finally {
+      direct?.close();
+    }
   },
 );
 

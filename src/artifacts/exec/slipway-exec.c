@@ -7,6 +7,8 @@
  *   slipway-exec hold                                is there until its standard input ends
  *   slipway-exec start STATE PID START-TIME          lets a created container of runc's begin
  *   slipway-exec check                               whether this kernel allows all of it
+ *   slipway-exec check PROFILE                       the same of AppArmor labels, by this profile
+ *   slipway-exec label                               prints its own AppArmor label
  *   slipway-exec x32                                 whether it answers x32 calls: status 0, or 1
  *
  * PLAN is a file of pairs NAME\0VALUE\0 (see `take`), on a file system of the host that only root
@@ -99,6 +101,7 @@ struct plan {
     struct rlimit limit;
   } rlimits[RLIMITS_MAX];
   size_t rlimit_count;
+  const char *apparmor;
   const char *seccomp;
   unsigned seccomp_flags;
   const char *keyring;
@@ -226,6 +229,7 @@ static void take(struct plan *plan, const char *name, char *value) {
   else if (strcmp(name, "no-new-privileges") == 0) plan->no_new_privileges = true;
   else if (strcmp(name, "oom-score-adj") == 0) plan->oom_score_adj = value;
   else if (strcmp(name, "rlimit") == 0) read_rlimit(plan, value);
+  else if (strcmp(name, "apparmor") == 0) plan->apparmor = value;
   else if (strcmp(name, "seccomp") == 0) plan->seccomp = value;
   else if (strcmp(name, "seccomp-flags") == 0)
     plan->seccomp_flags = (unsigned)number(value, UINT32_MAX);
@@ -481,8 +485,27 @@ static void join_cgroups(const struct plan *plan) {
   sched_setaffinity(0, sizeof all, &all);
 }
 
+/* Where the kernel has AppArmor beside other modules (5.8), its own folder; else the one for all. */
+static const char *label_file(bool is_next) {
+  const char *own = is_next ? "/proc/self/attr/apparmor/exec" : "/proc/self/attr/apparmor/current";
+  if (access(own, F_OK) == 0) return own;
+  return is_next ? "/proc/self/attr/exec" : "/proc/self/attr/current";
+}
+
+/*
+ * The label of the next program that this process, or a child of its, becomes: the kernel hands it
+ * down at a fork (apparmor_task_alloc). Set where /proc is the host's: in the container anything may
+ * lie there (CVE-2019-16884).
+ */
+static void label_next(const char *profile) {
+  char text[PATH_MAX];
+  if (snprintf(text, sizeof text, "exec %s", profile) >= (int)sizeof text) refuse("long label");
+  write_own(label_file(true), text);
+}
+
 __attribute__((noreturn)) static void enter(struct plan *plan, int process, struct filter filter) {
   join_cgroups(plan);
+  if (plan->apparmor != NULL) label_next(plan->apparmor);
   int namespaces = CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWNS;
   if (access("/proc/self/ns/cgroup", F_OK) == 0) namespaces |= CLONE_NEWCGROUP;
   if (setns(process, namespaces) != 0) fail("join the container's namespaces");
@@ -644,6 +667,43 @@ static int check(void) {
   return 0;
 }
 
+/* The name without the mode, as `slipway-default (enforce)` has one. */
+static int label(void) {
+  size_t length;
+  int fd = open(label_file(false), O_RDONLY | O_CLOEXEC);
+  char *text = fd < 0 ? NULL : read_file(fd, PATH_MAX, &length);
+  if (text == NULL) fail("read the label");
+  printf("%.*s", (int)strcspn(text, " \n"), text);
+  return 0;
+}
+
+/* Whether a child's program has the label that its parent was given, which `run` relies on. */
+static int check_label(const char *profile) {
+  int ends[2], status;
+  char found[PATH_MAX + 1];
+  size_t length;
+  if (pipe2(ends, O_CLOEXEC) != 0) fail("pipe");
+  pid_t parent = fork();
+  if (parent < 0) fail("fork");
+  if (parent == 0) {
+    label_next(profile);
+    pid_t child = fork();
+    if (child < 0) fail("fork");
+    if (child == 0) {
+      if (dup2(ends[1], STDOUT_FILENO) < 0) fail("dup2");
+      execl("/proc/self/exe", "slipway-exec", "label", NULL);
+      fail("exec under %s", profile);
+    }
+    _exit(waitpid(child, &status, 0) == child && status == 0 ? 0 : EXIT_OURS);
+  }
+  close(ends[1]);
+  char *text = read_file(ends[0], sizeof found - 1, &length);
+  if (waitpid(parent, &status, 0) != parent || status != 0 || text == NULL)
+    refuse("a label cannot be set");
+  if (strcmp(text, profile) != 0) refuse("the label is \"%s\" in place of \"%s\"", text, profile);
+  return 0;
+}
+
 /* Asks for the process's number by the ABI of 32-bit pointers (x86-64 psABI, appendix A). */
 static int x32(void) {
 #ifdef __x86_64__
@@ -666,13 +726,15 @@ int main(int argc, char **argv) {
   if (argc == 5 && strcmp(argv[1], "start") == 0)
     return start(argv[2], (pid_t)number(argv[3], INT32_MAX), number(argv[4], UINT64_MAX));
   if (argc == 2 && strcmp(argv[1], "check") == 0) return check();
+  if (argc == 3 && strcmp(argv[1], "check") == 0) return check_label(argv[2]);
+  if (argc == 2 && strcmp(argv[1], "label") == 0) return label();
   if (argc == 2 && strcmp(argv[1], "x32") == 0) return x32();
   if (argc == 2 && strcmp(argv[1], "--version") == 0) {
     printf("slipway-exec %s\n", VERSION);
     return 0;
   }
   fputs("usage: slipway-exec run PLAN LOG | filter PID START-TIME DEPTH FILE | hold |"
-        " start STATE PID START-TIME | check | x32 | --version\n",
+        " start STATE PID START-TIME | check [PROFILE] | label | x32 | --version\n",
         stderr);
   return 2;
 }

@@ -16,20 +16,29 @@ export interface DirectExecOptions {
   readonly folder: string;
   readonly log: Log;
   readonly signal: AbortSignal;
+  /** A loaded AppArmor profile, to see by whether labels can be set; none: nobody wants one. */
+  readonly apparmorProfile?: string | undefined;
 }
 
 const CHECK_MS_MAX = 10_000;
 
 /** @returns undefined, with a line in the log, where the program is missing or the kernel too old */
 export async function openDirectExec(options: DirectExecOptions): Promise<DirectExec | undefined> {
-  const {path, log, signal} = options;
+  const {path, log, signal, apparmorProfile} = options;
   let program: number | undefined;
   try {
     program = sealedCopy(path);
     const command = [`/proc/${process.pid}/fd/${program}`, 'check'];
-    const {exitCode, stderr} = await runCommand({command, timeoutMs: CHECK_MS_MAX, signal});
-    if (exitCode !== 0) throw new Error(Buffer.from(stderr).toString());
-    return new Direct(options, program);
+    const failure = await failureOf(command, signal);
+    if (failure !== undefined) throw new Error(failure);
+    const unlabelled =
+      apparmorProfile === undefined
+        ? 'no profile is loaded'
+        : await failureOf([...command, apparmorProfile], signal);
+    if (apparmorProfile !== undefined && unlabelled !== undefined) {
+      log.info('commands under AppArmor are run by the OCI runtime', {path, error: unlabelled});
+    }
+    return new Direct(options, {program, setsLabels: unlabelled === undefined});
   } catch (error) {
     if (program !== undefined) close(program);
     signal.throwIfAborted();
@@ -38,12 +47,27 @@ export async function openDirectExec(options: DirectExecOptions): Promise<Direct
   }
 }
 
+/** What a check says that fails; undefined when all is well. */
+async function failureOf(
+  command: readonly string[],
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const {exitCode, stderr} = await runCommand({command, timeoutMs: CHECK_MS_MAX, signal});
+  if (exitCode === 0) return undefined;
+  return Buffer.from(stderr).toString() || `${command.slice(1).join(' ')} ended with ${exitCode}`;
+}
+
 class Direct implements DirectExec {
   #program: number | undefined;
+  readonly #setsLabels: boolean;
   readonly #filters: ReturnType<typeof createSeccompFilters>;
 
-  constructor(options: DirectExecOptions, program: number) {
+  constructor(
+    options: DirectExecOptions,
+    {program, setsLabels}: {readonly program: number; readonly setsLabels: boolean},
+  ) {
     this.#program = program;
+    this.#setsLabels = setsLabels;
     this.#filters = createSeccompFilters({...options, program});
   }
 
@@ -54,6 +78,7 @@ class Direct implements DirectExec {
     if (this.#program === undefined || !runtime.isRunc) return undefined;
     const plain = readDirectContainer(config);
     if (plain === undefined) return undefined;
+    if (plain.process.apparmorProfile !== undefined && !this.#setsLabels) return undefined;
     const filterFile = plain.seccomp && this.#filters.find(plain.seccomp, runtime, container);
     if (plain.seccomp !== undefined && filterFile === undefined) return undefined;
     const cgroups = cgroupsOf(container);

@@ -19,7 +19,7 @@ export interface DirectCommand {
 const KNOWN: Readonly<Record<string, ReadonlySet<string>>> = {
   process: new Set([
     ...['args', 'env', 'cwd', 'user', 'capabilities', 'rlimits', 'noNewPrivileges'],
-    ...['oomScoreAdj', 'terminal', 'consoleSize'],
+    ...['oomScoreAdj', 'terminal', 'consoleSize', 'apparmorProfile'],
   ]),
   user: new Set(['uid', 'gid', 'additionalGids']),
   linux: new Set([
@@ -64,7 +64,7 @@ export interface DirectContainer {
 /**
  * Reads a container's config.json for `slipway-exec`.
  *
- * @returns undefined when it has something that slipway-exec does not set up: an LSM's label, a
+ * @returns undefined when it has something that slipway-exec does not set up: a label of SELinux, a
  *   user namespace, a scheduler, or what a later version of the specification brings; and when it
  *   may trace processes
  */
@@ -96,6 +96,7 @@ export function directPlan(
   {containerId, command, init, cgroups, filterFile}: DirectCommand,
 ): Buffer | undefined {
   const {user, cwd, env = [], rlimits = [], capabilities, noNewPrivileges, oomScoreAdj} = process;
+  const {apparmorProfile} = process;
   const pairs: [string, string | number][] = [
     ['pid', init.pid],
     ['start-time', init.startTime],
@@ -115,6 +116,7 @@ export function directPlan(
   ];
   if (noNewPrivileges === true) pairs.push(['no-new-privileges', 1]);
   if (oomScoreAdj !== undefined) pairs.push(['oom-score-adj', oomScoreAdj]);
+  if (apparmorProfile !== undefined) pairs.push(['apparmor', apparmorProfile]);
   if (seccomp !== undefined && filterFile !== undefined) {
     const flags = flagsOf(seccomp).reduce((mask, flag) => mask | (SECCOMP_FLAGS[flag] ?? 0), 0);
     pairs.push(['seccomp', filterFile], ['seccomp-flags', flags]);

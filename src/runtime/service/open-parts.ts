@@ -2,7 +2,7 @@ import {mkdir} from 'node:fs/promises';
 import {join} from 'node:path';
 import {cgroupLayout, type CgroupLayout} from '../cgroup/layout.ts';
 import type {RuntimeConfig} from '../config/runtime-config.ts';
-import {openDirectExec} from '../exec/direct-exec.ts';
+import {type DirectExecOptions, openDirectExec} from '../exec/direct-exec.ts';
 import {loadDefaultApparmorProfile} from '../host/apparmor.ts';
 import {readHostAbilities} from '../host/abilities.ts';
 import {answersX32} from '../host/x32.ts';
@@ -63,24 +63,24 @@ export async function openParts(
   const network = openPodNetwork({...config.cni, log});
   const {address, port} = config.streaming;
   const streaming = await startStreaming({address, port, log, ...streamHandlers(() => deps)});
+  const apparmorProfile = await loadDefaultApparmorProfile({log, signal: ending});
+  const machine = {
+    x32: await answersX32(config.execProgram, ending),
+    apparmorDefaultProfile: apparmorProfile,
+  };
   const deps: Dependencies = {
     config,
     log,
     clock,
     layout,
     version: VERSION,
-    host: await readAbilities({runtimes, cgroups}, {config, log}, ending),
+    host: await readAbilities(runtimes, {cgroups, machine}),
     cgroups,
     images,
     puller,
     network,
     runtimes,
-    directExec: await openDirectExec({
-      path: config.execProgram,
-      folder: join(config.state, 'seccomp'),
-      log,
-      signal: ending,
-    }),
+    directExec: await openDirect({config, log}, {apparmorProfile, signal: ending}),
     sandboxes,
     containers,
     queues: new PodQueues(),
@@ -126,16 +126,25 @@ function openStores(layout: Layout): Pick<Dependencies, 'sandboxes' | 'container
   };
 }
 
+async function openDirect(
+  {config, log}: Pick<DaemonOptions, 'config' | 'log'>,
+  more: Pick<DirectExecOptions, 'apparmorProfile' | 'signal'>,
+): Promise<Dependencies['directExec']> {
+  const folder = join(config.state, 'seccomp');
+  return await openDirectExec({path: config.execProgram, folder, log, ...more});
+}
+
 /** OCI runtimes differ in what they can do; each is asked once. */
 async function readAbilities(
-  {runtimes, cgroups}: {readonly runtimes: Runtimes; readonly cgroups: CgroupLayout},
-  {config, log}: Pick<DaemonOptions, 'config' | 'log'>,
-  signal: AbortSignal,
+  runtimes: Runtimes,
+  {
+    cgroups,
+    machine,
+  }: {
+    readonly cgroups: CgroupLayout;
+    readonly machine: Parameters<typeof readHostAbilities>[2];
+  },
 ): Promise<Dependencies['host']> {
-  const machine = {
-    x32: await answersX32(config.execProgram, signal),
-    apparmorDefaultProfile: await loadDefaultApparmorProfile({log, signal}),
-  };
   const abilities = new Map<string, HostAbilities>();
   for (const name of runtimes.names) {
     abilities.set(name, readHostAbilities(cgroups, await runtimes.get(name).features(), machine));

@@ -63,6 +63,12 @@ test('a plan has what the container’s own process was given, and the other com
   ]);
 });
 
+test('the AppArmor profile of a container is that of its commands', t => {
+  const process = {...CONFIG.process, apparmorProfile: 'slipway-default'};
+  t.true(planOf({...CONFIG, process})?.includes('apparmor=slipway-default'));
+  t.false(planOf(CONFIG)?.some(pair => pair.startsWith('apparmor')));
+});
+
 test('a limit beyond 2^53 keeps its digits', t => {
   const rlimits = '"rlimits":[{"type":"RLIMIT_CORE","soft":0,"hard":18446744073709551615}]';
   const config = JSON.stringify(CONFIG).replace(/"rlimits":\[.*?\]/, rlimits);
@@ -88,7 +94,6 @@ const {process, linux} = CONFIG;
 const {seccomp} = linux;
 const notify = {names: ['mount'], action: 'SCMP_ACT_NOTIFY'};
 const left: Readonly<Record<string, object>> = {
-  'an AppArmor profile': {process: {...process, apparmorProfile: 'p'}, linux},
   'an SELinux label': {process: {...process, selinuxLabel: 'l'}, linux},
   'the right to trace': {process: {...process, capabilities: {bounding: ['CAP_SYS_PTRACE']}}, linux},
   'a scheduler': {process: {...process, scheduler: {policy: 'SCHED_FIFO'}}, linux},
