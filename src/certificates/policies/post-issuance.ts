@@ -3,7 +3,7 @@ import {labels, secretAnnotations, secretKeys} from '../apis/names.ts';
 import {additionalFormats} from '../controllers/certificates/additional-formats.ts';
 import {heldValue, type SecretFacts} from '../controllers/certificates/secret-facts.ts';
 import type {ManagedFields} from '../controllers/certificates/secret-managed-fields.ts';
-import {hasOurPrefix, isTemplateKeyAllowed} from './secret-template.ts';
+import {isTemplateAnnotation, isTemplateLabel, templateMetadata} from './secret-template.ts';
 import type {Violation} from './violation.ts';
 
 /** What a target Secret is compared with. */
@@ -67,12 +67,12 @@ function describesItsCertificate({secret}: Input): Violation | undefined {
 function holdsOwnMetadata({secret, managed}: Input): Violation | undefined {
   return (
     compare('label', {
-      held: managed.labels.filter(hasOurPrefix),
+      held: managed.labels.filter(key => !isTemplateLabel(key)),
       expected: [OUR_LABEL],
       reason: 'SecretManagedMetadataMismatch',
     }) ??
     compare('annotation', {
-      held: managed.annotations.filter(key => hasOurPrefix(key) && !provenance.has(key)),
+      held: managed.annotations.filter(key => !isTemplateAnnotation(key) && !provenance.has(key)),
       expected: secret.certificateAnnotations.expected,
       reason: 'SecretManagedMetadataMismatch',
     })
@@ -80,25 +80,25 @@ function holdsOwnMetadata({secret, managed}: Input): Violation | undefined {
 }
 
 function hasTemplateValues({certificate, secret}: Input): Violation | undefined {
-  const {labels, annotations} = certificate.spec.secretTemplate ?? {};
+  const {labels, annotations} = templateMetadata(certificate.spec);
   const wrong =
-    differing('label', labels, secret.labels) ??
-    differing('annotation', annotations, secret.annotations);
+    differing('label', {template: labels, actual: secret.labels}) ??
+    differing('annotation', {template: annotations, actual: secret.annotations});
   if (wrong === undefined) return undefined;
   return {reason: 'SecretTemplateMismatch', message: wrong};
 }
 
 function holdsTemplateMetadata({certificate, managed}: Input): Violation | undefined {
-  const {labels, annotations} = certificate.spec.secretTemplate ?? {};
+  const {labels, annotations} = templateMetadata(certificate.spec);
   return (
     compare('label', {
-      held: managed.labels.filter(key => !hasOurPrefix(key)),
-      expected: templateKeys(labels),
+      held: managed.labels.filter(isTemplateLabel),
+      expected: Object.keys(labels),
       reason: 'SecretTemplateMismatch',
     }) ??
     compare('annotation', {
-      held: managed.annotations.filter(key => !hasOurPrefix(key)),
-      expected: templateKeys(annotations),
+      held: managed.annotations.filter(isTemplateAnnotation),
+      expected: Object.keys(annotations),
       reason: 'SecretTemplateMismatch',
     })
   );
@@ -187,17 +187,14 @@ function keystoreProblem(
     : `it holds ${left}, which keystores does not ask for (any more)`;
 }
 
-function templateKeys(template: Readonly<Record<string, string>> | undefined): readonly string[] {
-  return Object.keys(template ?? {}).filter(isTemplateKeyAllowed);
-}
+type TextRecord = Readonly<Record<string, string>>;
 
 function differing(
   what: string,
-  template: Readonly<Record<string, string>> | undefined,
-  actual: Readonly<Record<string, string>>,
+  {template, actual}: {readonly template: TextRecord; readonly actual: TextRecord},
 ): string | undefined {
-  const key = templateKeys(template).find(
-    name => actual[name] !== undefined && actual[name] !== heldValue(template?.[name] ?? ''),
+  const key = Object.keys(template).find(
+    name => actual[name] !== undefined && actual[name] !== heldValue(template[name] ?? ''),
   );
   return key === undefined ? undefined : `its ${what} ${key} is not as secretTemplate has it`;
 }

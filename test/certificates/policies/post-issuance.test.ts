@@ -5,7 +5,7 @@ import type {SecretObject} from '#certificates/apis/resources';
 import {secretToApply} from '#certificates/controllers/certificates/secret-contents';
 import {secretFacts} from '#certificates/controllers/certificates/secret-facts';
 import {postIssuanceViolation} from '#certificates/policies/post-issuance';
-import {isTemplateKeyAllowed} from '#certificates/policies/secret-template';
+import {isTemplateAnnotation, isTemplateLabel} from '#certificates/policies/secret-template';
 import {aChain} from '#test/certificates/a-chain';
 import {applied, managedEntry} from '#test/certificates/a-target-secret';
 
@@ -13,7 +13,10 @@ type Spec = Partial<CertificateSpec>;
 type Change = (secret: SecretObject) => SecretObject;
 
 const everything: Spec = {
-  secretTemplate: {labels: {app: 'web'}, annotations: {note: 'v'.repeat(1_000)}},
+  secretTemplate: {
+    labels: {app: 'web'},
+    annotations: {note: 'v'.repeat(1_000), 'cert-manager.io/allow-direct-injection': 'true'},
+  },
   additionalOutputFormats: [{type: 'DER'}, {type: 'CombinedPEM'}],
   keystores: {jks: {create: true}, pkcs12: {create: true}},
 };
@@ -86,6 +89,14 @@ test('a label that left the template is found', finds, {
   reason: template,
   spec: {secretTemplate: {labels: {app: 'web', tier: 'front'}}},
   wanted: {secretTemplate: {labels: {app: 'web'}}},
+});
+test('the annotation of ours that a template may set is found when it left', finds, {
+  reason: template,
+  spec: everything,
+  wanted: {
+    ...everything,
+    secretTemplate: {labels: {app: 'web'}, annotations: {note: 'v'.repeat(1_000)}},
+  },
 });
 test('an annotation is found when the whole template left', finds, {
   reason: template,
@@ -181,7 +192,12 @@ test('a missing truststore is right where the issuer tells no CA', passes, {
   withCa: false,
 });
 test('keys of the template that we refuse are not asked for', passes, {
-  wanted: {secretTemplate: {annotations: {'cert-manager.io/common-name': 'lie'}}},
+  wanted: {
+    secretTemplate: {
+      annotations: {'cert-manager.io/common-name': 'lie'},
+      labels: {'cert-manager.io/x': 'y', 'cert-manager.io/allow-direct-injection': 'true'},
+    },
+  },
 });
 test('nothing is said of a Secret without a good pair: it is issued again', passes, {
   wanted: everything,
@@ -192,12 +208,15 @@ test('nothing is said of a Secret whose managed fields cannot be read', passes, 
   change: secret => ({...secret, metadata: {...secret.metadata, managedFields: 'x'}}),
 });
 
-test('isTemplateKeyAllowed() refuses our prefixes, direct injection apart', t => {
-  t.true(isTemplateKeyAllowed('app'));
-  t.true(isTemplateKeyAllowed('acme.example.com/x'));
-  t.true(isTemplateKeyAllowed('cert-manager.io/allow-direct-injection'));
-  t.false(isTemplateKeyAllowed('cert-manager.io/x'));
-  t.false(isTemplateKeyAllowed('controller.cert-manager.io/fao'));
+test('a template sets no key under our prefixes, the annotation for direct injection apart', t => {
+  for (const isAllowed of [isTemplateAnnotation, isTemplateLabel]) {
+    t.true(isAllowed('app'));
+    t.true(isAllowed('acme.example.com/x'));
+    t.false(isAllowed('cert-manager.io/x'));
+    t.false(isAllowed('controller.cert-manager.io/fao'));
+  }
+  t.true(isTemplateAnnotation('cert-manager.io/allow-direct-injection'));
+  t.false(isTemplateLabel('cert-manager.io/allow-direct-injection'));
 });
 
 interface Case {

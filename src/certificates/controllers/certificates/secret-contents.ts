@@ -4,7 +4,7 @@ import type {Certificate} from '../../apis/certificate.ts';
 import {issuerReference} from '../../apis/issuer-reference.ts';
 import {API_VERSION, labels, secretAnnotations, secretKeys} from '../../apis/names.ts';
 import type {SecretObject} from '../../apis/resources.ts';
-import {isTemplateKeyAllowed} from '../../policies/secret-template.ts';
+import {templateMetadata} from '../../policies/secret-template.ts';
 import type {ParsedCertificate} from '../../x509/certificate.ts';
 import {parseBundle} from '../../x509/chain.ts';
 import {encodePrivateKey} from '../../x509/keys.ts';
@@ -49,8 +49,8 @@ export interface SecretRepair {
  *
  * Everything that it names belongs to us afterwards; what an earlier apply named and this one does
  * not is removed by the API server (a key of the template, a format, a keystore); what others put
- * there stays. Keys of the template under `cert-manager.io/` are passed over, except
- * `allow-direct-injection`: the specification's check refuses them with a message.
+ * there stays. Keys of the template under `cert-manager.io/` are passed over, except the
+ * annotation `allow-direct-injection`.
  *
  * @throws CodedError `ERR_CHAIN_INVALID` for certificates that are none, `ERR_KEYSTORE_INVALID` for a
  *   keystore that cannot be made, `ERR_SECRET_MISSING` for a password that was not given
@@ -61,6 +61,7 @@ export function secretToApply(input: SecretInput): SecretObject {
   const {spec} = certificate;
   const chain = parseBundle(chainPem);
   const [leaf] = chain;
+  const template = templateMetadata(spec);
   return {
     apiVersion: 'v1',
     kind: 'Secret',
@@ -68,9 +69,9 @@ export function secretToApply(input: SecretInput): SecretObject {
       name: spec.secretName,
       ...(namespace !== undefined && {namespace}),
       ...(repair !== undefined && {uid: repair.uid}),
-      labels: {...allowed(spec.secretTemplate?.labels), [labels.managed]: 'true'},
+      labels: {...template.labels, [labels.managed]: 'true'},
       annotations: {
-        ...allowed(spec.secretTemplate?.annotations),
+        ...template.annotations,
         ...(leaf !== undefined && certificateAnnotations(leaf)),
         ...(repair?.annotations ?? {
           [secretAnnotations.certificateName]: name,
@@ -121,14 +122,6 @@ export function ownerReferenceTo({metadata}: Certificate): {
     controller: true,
     blockOwnerDeletion: true,
   };
-}
-
-function allowed(
-  template: Readonly<Record<string, string>> | undefined,
-): Readonly<Record<string, string>> {
-  return Object.fromEntries(
-    Object.entries(template ?? {}).filter(([key]) => isTemplateKeyAllowed(key)),
-  );
 }
 
 function issuerAnnotations({spec}: Certificate): Readonly<Record<string, string>> {
