@@ -5,6 +5,8 @@ import {decodePem, pemLimits} from './pem.ts';
 
 /** Longer chains do not occur; the limit bounds the search for issuers. */
 const CHAIN_LENGTH_MAX = 32;
+/** As long as the longest chain of the smallest certificates. */
+export const UNORDERED_LENGTH_MAX = 100;
 const BUNDLE_LENGTH_MAX = 1_000;
 
 /** Certificates each of which was issued by the next. */
@@ -31,6 +33,17 @@ export interface CertificateChain {
  */
 export function parseChain(pem: string | Buffer): CertificateChain {
   return orderChain(parseAll(pem, pemLimits.chainBytesMax, CHAIN_LENGTH_MAX));
+}
+
+/**
+ * Reads the certificates of `tls.crt`, or of what is to become it, in their order: the first is the
+ * leaf for whoever presents them. The others are for clients to search, and may be cross-signed or
+ * strangers, so they are not compared with each other.
+ *
+ * @throws CodedError `ERR_CHAIN_INVALID` when one of them is no certificate
+ */
+export function parseUnordered(pem: Buffer): readonly ParsedCertificate[] {
+  return parseAll(pem, pemLimits.chainBytesMax, UNORDERED_LENGTH_MAX);
 }
 
 /**

@@ -2,6 +2,7 @@ import {isCoded, messageOf} from '#shared/errors';
 import {secretKeys} from '../../apis/names.ts';
 import {declaredPublicKey, type DeclaredPublicKey} from '../../keystores/declared-public-key.ts';
 import {parseCertificate, type ParsedCertificate} from '../../x509/certificate.ts';
+import {UNORDERED_LENGTH_MAX} from '../../x509/chain.ts';
 import type {DistinguishedName} from '../../x509/distinguished-name.ts';
 import type {GeneralName} from '../../x509/general-names.ts';
 import {
@@ -12,9 +13,6 @@ import {
 } from '../../x509/keys.ts';
 import {decodePem, decodePemBlocks, pemLimits} from '../../x509/pem.ts';
 import {createSharedValues} from './shared-values.ts';
-
-// As long as the longest chain of the smallest certificates.
-const CHAIN_LENGTH_MAX = 100;
 
 // Issuers, usages and algorithms: few, and the same in thousands of Secrets.
 const shared = createSharedValues({max: 1_000});
@@ -117,7 +115,7 @@ function leafFacts(chain: Buffer): LeafFacts {
     what: 'tls.crt',
     labels: ['CERTIFICATE'],
     maxBytes: pemLimits.chainBytesMax,
-    maxBlocks: CHAIN_LENGTH_MAX,
+    maxBlocks: UNORDERED_LENGTH_MAX,
   });
   if (der === undefined) throw new Error('it holds no certificate');
   return leafFactsOf(parseCertificate(der));

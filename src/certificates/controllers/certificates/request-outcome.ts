@@ -6,7 +6,8 @@ import {certificateReasons as reasons, conditionTypes, requestReasons} from '../
 import {parseTime} from '../../apis/time.ts';
 import type {OwnedRequest} from '../../policies/certificate-state.ts';
 import type {Violation} from '../../policies/violation.ts';
-import {parseChain} from '../../x509/chain.ts';
+import type {ParsedCertificate} from '../../x509/certificate.ts';
+import {parseUnordered} from '../../x509/chain.ts';
 import type {IssuedCertificate} from './step.ts';
 
 export type RequestOutcome =
@@ -18,14 +19,19 @@ export type RequestOutcome =
       readonly issued: IssuedCertificate & {readonly chainDigest: string};
     };
 
-/** What came of a request so far. A certificate counts only if it is one for this request. */
+/**
+ * What came of a request so far. A certificate counts only if the first of its chain is one for this
+ * request; the rest of the chain is the issuer's affair, as with cert-manager.
+ */
 export function requestOutcome({object, signing}: OwnedRequest, now: Date): RequestOutcome {
   const refusal = refusalOf(object);
   if (refusal !== undefined) return {kind: 'failed', failure: refusal};
   const ready = findCondition(object.status?.conditions, conditionTypes.ready);
   const {certificate: chain = '', ca = ''} = object.status ?? {};
   if (ready?.reason !== requestReasons.issued && ready?.status !== 'True') return {kind: 'pending'};
-  const bytes = Buffer.from(chain, 'base64');
+  // As text and back: what is judged here is, octet for octet, what the Secret gets.
+  const chainPem = Buffer.from(chain, 'base64').toString('utf8');
+  const bytes = Buffer.from(chainPem);
   const problem = certificateProblem(bytes, {signing, now});
   if (problem !== undefined) {
     const message = `CertificateRequest ${JSON.stringify(object.metadata.name)} brought a certificate that cannot be used: ${problem}`;
@@ -34,7 +40,7 @@ export function requestOutcome({object, signing}: OwnedRequest, now: Date): Requ
   return {
     kind: 'issued',
     issued: {
-      chainPem: bytes.toString('utf8'),
+      chainPem,
       caPem: ca === '' ? undefined : Buffer.from(ca, 'base64').toString('utf8'),
       chainDigest: createHash('sha256').update(bytes).digest('base64url'),
     },
@@ -81,10 +87,14 @@ function certificateProblem(
   {signing, now}: {readonly signing: OwnedRequest['signing']; readonly now: Date},
 ): string | undefined {
   try {
-    const {leaf} = parseChain(chain.toString('utf8'));
-    if (leaf.publicKeyDigest !== signing?.publicKeyDigest) return 'it is for another private key';
-    if (leaf.notAfter <= now) return `it ended at ${leaf.notAfter.toISOString()}`;
-    return undefined;
+    const [leaf, ...others] = parseUnordered(chain);
+    const isOfRequest = (certificate: ParsedCertificate): boolean =>
+      certificate.publicKeyDigest === signing?.publicKeyDigest;
+    if (leaf !== undefined && isOfRequest(leaf)) {
+      return leaf.notAfter > now ? undefined : `it ended at ${leaf.notAfter.toISOString()}`;
+    }
+    if (!others.some(isOfRequest)) return 'it is for another private key';
+    return 'the first of its chain is for another private key; the issuer has to put the leaf first';
   } catch (error) {
     return messageOf(error);
   }
