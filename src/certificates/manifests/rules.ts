@@ -17,7 +17,8 @@ const WRITE = ['create', 'delete', 'deletecollection', 'patch', 'update'];
  */
 export const controllerRules: readonly Rule[] = [
   rule(OURS, ['certificates', 'issuers', 'clusterissuers'], ['list', 'watch']),
-  rule(OURS, ['certificaterequests'], ['list', 'watch', 'create', 'delete']),
+  // get: a request of that name is there already, and no watch has told of it.
+  rule(OURS, ['certificaterequests'], ['get', 'list', 'watch', 'create', 'delete']),
   rule(
     OURS,
     [

@@ -138,6 +138,7 @@ async function issueEverything(namespace: string): Promise<void> {
     spec,
   });
   await site.apply(
+    orphan(namespace, 'leaf'),
     issuer('Issuer', 'own', {selfSigned: {}}),
     issuer('ClusterIssuer', `cluster-${namespace}`, {selfSigned: {}}),
     certificate('ca', {isCA: true, commonName: 'ca', issuerRef: {name: 'own'}}),
@@ -151,6 +152,17 @@ async function issueEverything(namespace: string): Promise<void> {
   for (const name of ['ca', 'other', 'leaf']) await site.ready({namespace, name});
   for (const revision of [2, 3]) await renew({namespace, name: 'leaf'}, revision);
   await signForKubernetes(namespace);
+}
+
+/** The first request of an earlier Certificate of this name, which nobody has collected yet. */
+function orphan(namespace: string, certificate: string): KubernetesObject {
+  const owner = {apiVersion: 'cert-manager.io/v1', kind: 'Certificate', name: certificate, uid: 'gone', controller: true}; // prettier-ignore
+  return {
+    apiVersion: 'cert-manager.io/v1',
+    kind: 'CertificateRequest',
+    metadata: {name: `${certificate}-1`, namespace, ownerReferences: [owner]},
+    spec: {request: Buffer.from('its CSR').toString('base64'), issuerRef: {name: 'gone'}},
+  };
 }
 
 /** What `cmctl renew` does. */
