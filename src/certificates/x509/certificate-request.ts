@@ -117,6 +117,11 @@ function readSigningRequest(der: Buffer): SigningRequest {
   const extensions = readAttributes(reader.optional(0xa0), what);
   reader.end();
   const publicKey = parsePublicKeyInfo(publicKeyInfo);
+  const {critical, hasUnknown} = extensions.nameConstraints ?? {};
+  // They could not be written into the certificate: what it constrains would be less than asked for.
+  if (critical === true && hasUnknown === true) {
+    throw derInvalid('the name constraints', 'have names that are not DNS, IP, e-mail or URI');
+  }
   return {
     subject,
     names: extensions.names,

@@ -23,14 +23,16 @@ export interface NameConstraints {
   readonly critical?: boolean;
   readonly permitted?: NameConstraintItem;
   readonly excluded?: NameConstraintItem;
+  /** Read only: there are names of another kind beside these (directory names, other names). */
+  readonly hasUnknown?: true;
 }
 
 const ITEMS_MAX = 4_000;
 const tags = {email: 0x81, dns: 0x82, uri: 0x86, ip: 0x87};
 
 /**
- * Reads NameConstraints (RFC 5280 §4.2.1.10). A critical one with names of another kind is refused:
- * issuing under a rule that is not understood would break it.
+ * Reads NameConstraints (RFC 5280 §4.2.1.10). Names of another kind are only noted, as Go does it:
+ * whether that matters depends on what is done with the rest.
  *
  * @throws CodedError `ERR_DER_INVALID`
  */
@@ -40,20 +42,30 @@ export function decodeNameConstraints(der: Buffer, critical: boolean): NameConst
   const permitted = reader.optional(0xa0);
   const excluded = reader.optional(0xa1);
   reader.end();
+  const items = {
+    ...(permitted && {permitted: decodeItem(permitted, what)}),
+    ...(excluded && {excluded: decodeItem(excluded, what)}),
+  };
+  const hasUnknown = Object.values(items).some(item => item.hasUnknown);
   return {
     critical,
-    ...(permitted && {permitted: decodeItem(permitted, what, critical)}),
-    ...(excluded && {excluded: decodeItem(excluded, what, critical)}),
+    ...(items.permitted && {permitted: items.permitted.item}),
+    ...(items.excluded && {excluded: items.excluded.item}),
+    ...(hasUnknown && {hasUnknown}),
   };
 }
 
-function decodeItem({content}: DerElement, what: string, critical: boolean): NameConstraintItem {
+function decodeItem(
+  {content}: DerElement,
+  what: string,
+): {readonly item: NameConstraintItem; readonly hasUnknown: boolean} {
   const lists = {
     dnsDomains: [] as string[],
     ipRanges: [] as string[],
     emailAddresses: [] as string[],
     uriDomains: [] as string[],
   };
+  let hasUnknown = false;
   for (const subtree of new DerReader(content, what).rest(derTags.sequence, ITEMS_MAX)) {
     // minimum and maximum follow the base; RFC 5280 has them always 0 and absent.
     const base = new DerReader(subtree.content, what).any();
@@ -71,10 +83,11 @@ function decodeItem({content}: DerElement, what: string, critical: boolean): Nam
         lists.uriDomains.push(readAscii(base, what));
         break;
       default:
-        if (critical) throw derInvalid(what, 'have names that are not DNS, IP, e-mail or URI');
+        hasUnknown = true;
     }
   }
-  return Object.fromEntries(Object.entries(lists).filter(([, list]) => list.length > 0));
+  const item = Object.fromEntries(Object.entries(lists).filter(([, list]) => list.length > 0));
+  return {item, hasUnknown};
 }
 
 function readRange({content}: DerElement, what: string): string {
