@@ -6,6 +6,10 @@ export interface Clock {
    * back; afterwards that does nothing.
    */
   at(when: Date, run: () => void): Disposable;
+  /** Milliseconds since some instant, which go on evenly: setting the clock does not move them. */
+  elapsedMs(): number;
+  /** As `at`, after so many of those milliseconds: for whatever has to take a certain time. */
+  after(ms: number, run: () => void): Disposable;
 }
 
 /**
@@ -18,26 +22,38 @@ const TIMER_MS_MAX = 3_600_000;
 /** The machine's clock. */
 export const systemClock: Clock = {
   now: () => new Date(),
-  at(when, run) {
-    let timer: NodeJS.Timeout;
-    const arm = (): void => {
-      const leftMs = when.getTime() - Date.now();
-      timer = setTimeout(() => {
-        // A timer may fire a millisecond early, and a long one has more than one part.
-        if (Date.now() < when.getTime()) arm();
-        else run();
-      }, clamp(leftMs));
-    };
-    arm();
-    return {
-      [Symbol.dispose]() {
-        clearTimeout(timer);
-      },
-    };
+  at: (when, run) => runAt({nowMs: () => Date.now(), atMs: when.getTime()}, run),
+  elapsedMs: () => performance.now(),
+  after(ms, run) {
+    const nowMs = () => performance.now();
+    return runAt({nowMs, atMs: nowMs() + ms}, run);
   },
 };
 
-/** Resolves after a time of this clock; rejects with the signal's reason when aborted before. */
+function runAt(
+  {nowMs, atMs}: {readonly nowMs: () => number; readonly atMs: number},
+  run: () => void,
+): Disposable {
+  let timer: NodeJS.Timeout;
+  const arm = (): void => {
+    timer = setTimeout(
+      () => {
+        // A timer may fire a millisecond early, and a long one has more than one part.
+        if (nowMs() < atMs) arm();
+        else run();
+      },
+      clamp(atMs - nowMs()),
+    );
+  };
+  arm();
+  return {
+    [Symbol.dispose]() {
+      clearTimeout(timer);
+    },
+  };
+}
+
+/** Resolves after a time of this clock, however it is set meanwhile; rejects with the signal's reason when aborted before. */
 export function pause(
   clock: Clock,
   ms: number,
@@ -48,7 +64,7 @@ export function pause(
       reject(reasonOf(signal));
       return;
     }
-    const timer = clock.at(new Date(clock.now().getTime() + ms), () => {
+    const timer = clock.after(ms, () => {
       signal.removeEventListener('abort', onAbort);
       resolve();
     });

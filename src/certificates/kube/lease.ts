@@ -6,7 +6,8 @@
 //
 // renewMs < leaseMs: who cannot renew stops before anyone else may start. No instant written by
 // another machine is compared with our clock: a lease is old when *we* have seen no change of it
-// for leaseMs.
+// for leaseMs. Nor with our own: all that has to take a certain time is measured on a clock that
+// nobody sets, or setting back the leader's would make two of them.
 import {CodedError, isCoded, messageOf} from '#shared/errors';
 import {ApiRefusedError} from '#shared/kube/errors';
 import type {KubernetesObject} from '#shared/kube/object';
@@ -97,7 +98,7 @@ class Election {
     const {clock, signal, retryMs, log, identity} = this.#options;
     log.info('waiting to lead', {lease: this.#name, identity});
     while (!signal.aborted) {
-      const asked = clock.now().getTime();
+      const asked = clock.elapsedMs();
       try {
         if (await this.#take(signal)) {
           this.#renewedAtMs = asked;
@@ -148,7 +149,7 @@ class Election {
     };
     // By a timer of its own: a request that hangs must not delay it.
     const setDeadline = (): Disposable =>
-      clock.at(new Date(this.#renewedAtMs + renewMs), () => {
+      clock.after(this.#renewedAtMs + renewMs - clock.elapsedMs(), () => {
         lose(`no renewal for ${renewMs / 1_000} s`);
       });
     let deadline = setDeadline();
@@ -157,7 +158,7 @@ class Election {
         () => undefined,
       );
       if (hasAborted(signal) || hasAborted(losing.signal)) break;
-      const asked = clock.now().getTime();
+      const asked = clock.elapsedMs();
       try {
         if (await this.#take(signal)) {
           this.#renewedAtMs = asked;
@@ -220,11 +221,11 @@ class Election {
   #see(object: LeaseObject): void {
     const {resourceVersion} = object.metadata;
     if (this.#seen?.object.metadata.resourceVersion === resourceVersion) return;
-    this.#seen = {object, atMs: this.#options.clock.now().getTime()};
+    this.#seen = {object, atMs: this.#options.clock.elapsedMs()};
   }
 
   #isOld(found: LeaseObject): boolean {
-    return this.#options.clock.now().getTime() >= this.#oldAtMs(found);
+    return this.#options.clock.elapsedMs() >= this.#oldAtMs(found);
   }
 
   /** Its holder's own duration counts, where it is longer than ours. */
@@ -236,7 +237,7 @@ class Election {
   /** No later than the instant at which the lease becomes old. */
   #untilNextTry(retryMs: number): number {
     if (this.#seen === undefined) return retryMs;
-    const leftMs = this.#oldAtMs(this.#seen.object) - this.#options.clock.now().getTime();
+    const leftMs = this.#oldAtMs(this.#seen.object) - this.#options.clock.elapsedMs();
     return leftMs > 0 ? Math.min(leftMs, retryMs) : retryMs;
   }
 
@@ -282,7 +283,7 @@ function limitCall(
   ms: number,
 ): {readonly signal: AbortSignal} & Disposable {
   const ending = new AbortController();
-  const timer = clock.at(new Date(clock.now().getTime() + ms), () => {
+  const timer = clock.after(ms, () => {
     const hint = 'check that kube-apiserver answers';
     const message = `a request about the lease took more than ${ms / 1_000} s`;
     ending.abort(new CodedError('ERR_API_TIMEOUT', message, {hint}));

@@ -230,6 +230,50 @@ test('a leader that cannot renew stops before anyone else may lead, and stands b
   t.is(one.terms(), 2);
 });
 
+test('a leader whose clock is set back stops as soon as any other that cannot renew', async t => {
+  const {store, clock, candidate, seconds} = aBench();
+  const one = candidate('one');
+  await seconds(1);
+  store.beforeWrite = () => {
+    throw new Error('the API is gone');
+  };
+  await seconds(10);
+  clock.shift(-4 * 60_000);
+  await seconds(28);
+  t.true(one.leads());
+  await seconds(1);
+  t.false(one.leads());
+});
+
+test('a clock that is set, back or on, delays no renewal and ends no term', async t => {
+  const {store, clock, candidate, seconds} = aBench();
+  const one = candidate('one');
+  await seconds(1);
+  for (const ms of [-4 * 60_000, 4 * 60_000]) {
+    clock.shift(ms);
+    const before = store.writes;
+    await seconds(60);
+    t.is(store.writes, before + 4);
+  }
+  t.true(one.leads());
+  t.is(one.terms(), 1);
+  t.is(store.lease?.spec?.renewTime, '2026-01-01T00:02:00.000000Z');
+});
+
+test('one who waits takes a dead lease after its duration, however its own clock is set', async t => {
+  for (const ms of [-4 * 60_000, 4 * 60_000]) {
+    const {store, clock, candidate, seconds} = aBench();
+    store.set({holderIdentity: 'dead', leaseDurationSeconds: 60});
+    const one = candidate('one');
+    await seconds(30);
+    clock.shift(ms);
+    await seconds(29);
+    t.false(one.leads());
+    await seconds(1);
+    t.true(one.leads());
+  }
+});
+
 test('a request about the lease that hangs delays neither the loss nor the next request', async t => {
   const {store, candidate, seconds} = aBench();
   const one = candidate('one');

@@ -8,7 +8,8 @@ export interface MovableClockOptions {
 }
 
 interface Timer {
-  readonly atMs: number;
+  /** On the clock that nobody sets, as the other clock stands now. */
+  readonly dueMs: () => number;
   readonly run: () => void;
 }
 
@@ -16,28 +17,32 @@ interface Timer {
 export class MovableClock implements Clock {
   readonly #frozen: boolean;
   readonly #timers = new Set<Timer>();
-  #baseMs: number;
+  /** What the clock shows when nothing has elapsed. */
+  #startMs: number;
+  #baseMs = 0;
   #sinceMs = performance.now();
   #wakeUp: NodeJS.Timeout | undefined;
 
   constructor({start = new Date(), frozen = false}: MovableClockOptions = {}) {
-    this.#baseMs = start.getTime();
+    this.#startMs = start.getTime();
     this.#frozen = frozen;
   }
 
   now(): Date {
-    return new Date(this.#nowMs());
+    return new Date(Math.floor(this.#startMs + this.elapsedMs()));
   }
 
   at(when: Date, run: () => void): Disposable {
-    const timer = {atMs: when.getTime(), run};
-    this.#timers.add(timer);
-    this.#arm();
-    return {
-      [Symbol.dispose]: () => {
-        if (this.#timers.delete(timer)) this.#arm();
-      },
-    };
+    return this.#add({dueMs: () => when.getTime() - this.#startMs, run});
+  }
+
+  elapsedMs(): number {
+    return this.#baseMs + (this.#frozen ? 0 : performance.now() - this.#sinceMs);
+  }
+
+  after(ms: number, run: () => void): Disposable {
+    const dueMs = this.elapsedMs() + ms;
+    return this.#add({dueMs: () => dueMs, run});
   }
 
   /** Timers that have not fired. */
@@ -45,27 +50,41 @@ export class MovableClock implements Clock {
     return this.#timers.size;
   }
 
-  /** Moves on, and fires what comes due, at its own instant each; also what that adds. */
+  /** Lets time pass, and fires what comes due, at its own instant each; also what that adds. */
   advance(ms: number): void {
-    this.set(new Date(this.#nowMs() + ms));
-  }
-
-  /** Moves to an instant, back as well. */
-  set(date: Date): void {
-    const target = date.getTime();
+    const targetMs = this.elapsedMs() + ms;
     for (;;) {
       const next = this.#earliest();
-      if (next === undefined || next.atMs > target) break;
-      this.#moveTo(Math.max(next.atMs, this.#nowMs()));
+      if (next === undefined || next.dueMs() > targetMs) break;
+      this.#moveTo(Math.max(next.dueMs(), this.elapsedMs()));
       this.#timers.delete(next);
       next.run();
     }
-    this.#moveTo(target);
+    this.#moveTo(targetMs);
     this.#arm();
   }
 
-  #nowMs(): number {
-    return Math.floor(this.#baseMs + (this.#frozen ? 0 : performance.now() - this.#sinceMs));
+  /** Lets time pass until an instant, or shifts back to it. */
+  set(date: Date): void {
+    const ms = date.getTime() - this.now().getTime();
+    if (ms < 0) this.shift(ms);
+    else this.advance(ms);
+  }
+
+  /** Somebody sets the clock: no time passes. */
+  shift(ms: number): void {
+    this.#startMs += ms;
+    this.#arm();
+  }
+
+  #add(timer: Timer): Disposable {
+    this.#timers.add(timer);
+    this.#arm();
+    return {
+      [Symbol.dispose]: () => {
+        if (this.#timers.delete(timer)) this.#arm();
+      },
+    };
   }
 
   #moveTo(ms: number): void {
@@ -76,7 +95,7 @@ export class MovableClock implements Clock {
   #earliest(): Timer | undefined {
     let earliest: Timer | undefined;
     for (const timer of this.#timers) {
-      if (earliest === undefined || timer.atMs < earliest.atMs) earliest = timer;
+      if (earliest === undefined || timer.dueMs() < earliest.dueMs()) earliest = timer;
     }
     return earliest;
   }
@@ -86,7 +105,7 @@ export class MovableClock implements Clock {
     this.#wakeUp = undefined;
     const next = this.#earliest();
     if (next === undefined) return;
-    const leftMs = next.atMs - this.#nowMs();
+    const leftMs = next.dueMs() - this.elapsedMs();
     if (this.#frozen && leftMs > 0) return;
     this.#wakeUp = setTimeout(
       () => {
@@ -99,7 +118,7 @@ export class MovableClock implements Clock {
   #fireDue(): void {
     for (;;) {
       const next = this.#earliest();
-      if (next === undefined || next.atMs > this.#nowMs()) break;
+      if (next === undefined || next.dueMs() > this.elapsedMs()) break;
       this.#timers.delete(next);
       next.run();
     }
