@@ -1,5 +1,5 @@
 import {CodedError} from '#shared/errors';
-import {ApiRefusedError} from '#shared/kube/errors';
+import {ApiRefusedError, ApiResponseTooLargeError} from '#shared/kube/errors';
 import {isRecord} from '#shared/kube/json';
 import type {KubernetesObject} from '#shared/kube/object';
 import type {Requester} from '#shared/kube/request';
@@ -15,7 +15,7 @@ interface Selection {
 }
 
 export interface PageOptions extends Selection {
-  /** Objects per page; default 500. */
+  /** Objects per page at most; default 500. */
   readonly limit?: number;
 }
 
@@ -38,40 +38,61 @@ export interface Page<T> {
 /** As client-go has it: some MB of Secrets, some 10 ms of a parser. */
 const PAGE_SIZE = 500;
 
+/**
+ * Anybody who may write objects of 1 MB can make a page of any size. What is longer is asked for
+ * again in half; one object always fits.
+ */
+const PAGE_BYTES_MAX = 16 * 1024 * 1024;
+
 /** Lists that expire (410) between two pages; after so many, the list is asked for as a whole. */
 const RESTARTS_MAX = 2;
 
 /**
- * Lists a collection page by page. When the API has forgotten the list meanwhile (410: more than 5
- * minutes, or a compaction), it begins anew: see {@link Page.first}.
+ * Lists a collection page by page, each as large as can be read. When the API has forgotten the list
+ * meanwhile (410: more than 5 minutes, or a compaction), it begins anew: see {@link Page.first}.
  *
- * @throws CodedError as every call of the API
+ * @throws CodedError as every call of the API; ApiRefusedError 410 when it expires again and again,
+ *   and is too large as a whole
  */
 export async function* listPages<T extends KubernetesObject>(
   requester: Requester,
   resource: ResourceType<T>,
   options: PageOptions,
 ): AsyncIterable<Page<T>> {
-  const {signal, limit = PAGE_SIZE} = options;
+  const {signal, limit: limitMax = PAGE_SIZE} = options;
   const attempt = `list ${resource.kind}`;
   let restarts = 0;
+  /** Undefined: all at once. */
+  let limit: number | undefined = limitMax;
+  let isWholeTooLarge = false;
   let next = '';
   do {
     const query = selectionOf(options);
-    if (restarts <= RESTARTS_MAX) query.set('limit', `${limit}`);
+    if (limit !== undefined) query.set('limit', `${limit}`);
     if (next !== '') query.set('continue', next);
     const first = next === '';
     const path = `${collectionPath(resource, options.namespace)}?${query.toString()}`;
     const accept = acceptOf(options, 'PartialObjectMetadataList');
     let answer: unknown;
     try {
-      answer = await requester.json({method: 'GET', path, accept}, {signal, attempt});
+      const size = limit === undefined ? {} : {maxBytes: PAGE_BYTES_MAX};
+      answer = await requester.json({method: 'GET', path, accept}, {signal, attempt, ...size});
     } catch (error) {
+      if (error instanceof ApiResponseTooLargeError && limit !== 1) {
+        isWholeTooLarge ||= limit === undefined;
+        limit = limit === undefined ? limitMax : Math.ceil(limit / 2);
+        continue;
+      }
       if (first || !isExpired(error)) throw error;
       restarts += 1;
       next = '';
+      if (restarts <= RESTARTS_MAX) continue;
+      if (isWholeTooLarge) throw error;
+      limit = undefined;
       continue;
     }
+    // What was too large lay in one place: the rest is read as fast as before.
+    if (limit !== undefined) limit = Math.min(limit * 2, limitMax);
     const list = parseList(answer, attempt);
     for (const item of list.items) complete(resource, item);
     yield {items: list.items as readonly T[], resourceVersion: list.resourceVersion, first};

@@ -35,6 +35,15 @@ export class ApiRefusedError extends CodedError<'ERR_API_REFUSED'> implements Re
   }
 }
 
+/** The API answered with more than was ready to be read: what was asked for can be asked in parts. */
+export class ApiResponseTooLargeError extends CodedError<'ERR_API_RESPONSE_INVALID'> {
+  constructor(attempt: string, what: string) {
+    super('ERR_API_RESPONSE_INVALID', `${attempt}: the ${what}`, {
+      hint: 'ask for less: another namespace or a selector',
+    });
+  }
+}
+
 /** Reads the body of an answer that is not 2xx; a body that is no `Status` becomes the message. */
 export function parseRefusal(status: number, body: string): Refusal {
   const {reason, message} = parseJsonRecord(body) ?? {};

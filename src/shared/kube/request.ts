@@ -1,12 +1,20 @@
 import {setTimeout as sleep} from 'node:timers/promises';
 import {CodedError, messageOf} from '../errors.ts';
-import {ApiRefusedError, parseRefusal, type KubeErrorCode, type Refusal} from './errors.ts';
+import {
+  ApiRefusedError,
+  ApiResponseTooLargeError,
+  parseRefusal,
+  type KubeErrorCode,
+  type Refusal,
+} from './errors.ts';
 import type {HttpRequest, HttpResponse, HttpTransport} from './transport.ts';
 
 export interface SendOptions {
   readonly signal: AbortSignal;
   /** What is being done, for messages: `list Node`. */
   readonly attempt: string;
+  /** How long a whole body may be, default 64 MiB; beyond, an ApiResponseTooLargeError. */
+  readonly maxBytes?: number;
 }
 
 /** Sends requests with retries, and hands back whole bodies or streams of lines. */
@@ -169,12 +177,13 @@ async function readText(
   options: SendOptions,
   server: string,
 ): Promise<string> {
+  const {maxBytes = RESPONSE_BYTES_MAX} = options;
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   await readChunks(response, {...options, server}, chunk => {
     bytes += chunk.length;
-    if (bytes > RESPONSE_BYTES_MAX) {
-      throw tooLarge(options.attempt, `answer has more than ${RESPONSE_BYTES_MAX} bytes`);
+    if (bytes > maxBytes) {
+      throw new ApiResponseTooLargeError(options.attempt, `answer has more than ${maxBytes} bytes`);
     }
     chunks.push(chunk);
   });
@@ -206,7 +215,8 @@ async function* readLines(
       const lines = (rest + decoder.decode(chunk, {stream: true})).split('\n');
       rest = lines.pop() ?? '';
       if (rest.length > LINE_LENGTH_MAX) {
-        throw tooLarge(attempt, `a line has more than ${LINE_LENGTH_MAX} characters`);
+        const what = `answer has a line of more than ${LINE_LENGTH_MAX} characters`;
+        throw new ApiResponseTooLargeError(attempt, what);
       }
       yield* lines;
     }
@@ -215,12 +225,6 @@ async function* readLines(
     throw thrown instanceof CodedError ? thrown : unreachable(server, attempt, thrown);
   }
   if (rest !== '') yield rest;
-}
-
-function tooLarge(attempt: string, what: string): CodedError<'ERR_API_RESPONSE_INVALID'> {
-  return new CodedError('ERR_API_RESPONSE_INVALID', `${attempt}: the ${what}`, {
-    hint: 'ask for less: another namespace or a selector',
-  });
 }
 
 function parseJson(text: string, attempt: string): unknown {
