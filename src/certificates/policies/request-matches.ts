@@ -101,6 +101,7 @@ interface ConstraintSets {
 }
 
 interface Constraints {
+  readonly critical?: boolean;
   readonly permitted?: ConstraintSets;
   readonly excluded?: ConstraintSets;
 }
@@ -113,7 +114,9 @@ function constraintsText(constraints: Constraints | undefined): string {
     sets?.emailAddresses ?? [],
     sets?.uriDomains ?? [],
   ]);
-  return JSON.stringify(lists.map(list => [...new Set(list)].toSorted()));
+  // Without any of them there is no extension that could be critical.
+  const isCritical = lists.some(list => list.length > 0) && constraints?.critical === true;
+  return JSON.stringify([isCritical, ...lists.map(list => [...new Set(list)].toSorted())]);
 }
 
 function canonicalRange(text: string): string {

@@ -50,6 +50,8 @@ const same: readonly (readonly [string, Part, Part])[] = [
   ['isCA false', {isCA: false}, {}],
   ['issuer defaults', {issuerRef: {name: 'ca', kind: 'Issuer', group: 'cert-manager.io'}}, {}],
   ['empty texts', {commonName: '', literalSubject: ''}, {}],
+  ['constraints that say that they are not critical', {isCA: true, nameConstraints: {critical: false, permitted: {dnsDomains: ['x']}}}, {isCA: true, nameConstraints: {permitted: {dnsDomains: ['x']}}}], // prettier-ignore
+  ['critical constraints', {isCA: true, nameConstraints: {critical: true, excluded: {dnsDomains: ['x']}}}, {isCA: true, nameConstraints: {critical: true, excluded: {dnsDomains: ['x']}}}], // prettier-ignore
   ['a range with bits that do not count', {isCA: true, nameConstraints: {permitted: {ipRanges: ['10.1.2.3/8']}}}, {isCA: true, nameConstraints: {permitted: {ipRanges: ['10.0.0.0/8']}}}], // prettier-ignore
   ['renewBefore', {renewBefore: '1h'}, {}],
   ['the Secret', {secretName: 'other'}, {}],
@@ -83,6 +85,7 @@ const different: readonly (readonly [string, Part, Part, readonly string[]])[] =
   ['the kind of issuer', {issuerRef: {name: 'ca', kind: 'ClusterIssuer'}}, {}, ['spec.issuerRef']],
   ['the group of the issuer', {issuerRef: {name: 'ca', group: 'x.org'}}, {}, ['spec.issuerRef']],
   ['name constraints', {isCA: true, nameConstraints: {permitted: {dnsDomains: ['x']}}}, {isCA: true}, ['spec.nameConstraints']], // prettier-ignore
+  ['critical constraints', {isCA: true, nameConstraints: {critical: true, permitted: {dnsDomains: ['x']}}}, {isCA: true, nameConstraints: {permitted: {dnsDomains: ['x']}}}, ['spec.nameConstraints']], // prettier-ignore
   ['excluded instead of permitted', {isCA: true, nameConstraints: {excluded: {dnsDomains: ['x']}}}, {isCA: true, nameConstraints: {permitted: {dnsDomains: ['x']}}}, ['spec.nameConstraints']], // prettier-ignore
   ['several fields', {commonName: 'a', duration: '1h'}, {}, ['spec.commonName', 'spec.duration']],
 ];
