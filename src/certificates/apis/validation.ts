@@ -17,7 +17,8 @@ const COMMON_NAME_LENGTH_MAX = 64; // X.520 ub-common-name
  *
  * Says again what the API server refuses (certificate-rules.ts, certificate-policy.ts), for objects
  * that came in before those rules, and what CEL cannot tell. Renewal windows are left to the
- * renewal policy: a wrong one must not keep a certificate from being renewed.
+ * renewal policy: a wrong one must not keep a certificate from being renewed. Nor must a label of the
+ * template under our prefix, which cert-manager takes: it is left out of the Secret.
  */
 export function certificateProblems(spec: CertificateSpec): readonly string[] {
   return [
@@ -219,15 +220,10 @@ function templateProblems({secretTemplate}: CertificateSpec): readonly string[] 
   const labels = Object.keys(secretTemplate?.labels ?? {});
   const isOwn = (key: string): boolean => key.startsWith(`${GROUP}/`);
   const allowed = injectionAnnotations.allowDirectInjection;
-  const foreign = `a key outside ${GROUP}/: those belong to the controller`;
   return [
     ...each('spec.secretTemplate.annotations', annotations, {
       holds: key => !isOwn(key) || key === allowed,
-      expected: foreign,
-    }),
-    ...each('spec.secretTemplate.labels', labels, {
-      holds: key => !isOwn(key),
-      expected: foreign,
+      expected: `a key outside ${GROUP}/: those belong to the controller`,
     }),
     ...each('spec.secretTemplate', [...annotations, ...labels], {
       holds: isAnnotationKey,

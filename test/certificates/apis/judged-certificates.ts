@@ -64,6 +64,9 @@ export const acceptedCertificates: readonly Accepted<CertificateSpec>[] = [
       windows: [{cron: '0 2 * * 6', timezone: 'Europe/Berlin', windowDuration: '4h'}],
     },
   }),
+  accepted('many windows, with schedules of every form', {
+    renewal: {windows: [...windows(25, ' */5 ?  1,15 JAN-mar * '), ...windows(25, '@daily')]},
+  }),
   accepted('no renewal', {renewal: {policy: 'Disabled'}}),
 ];
 
@@ -89,7 +92,12 @@ export const refusedCertificates: readonly Refused<CertificateSpec>[] = [
     {literalSubject: 'CN=a', subject: {countries: ['DE']}},
     'subject',
   ),
-  refused('a literal subject that is none', {literalSubject: 'CN'}, 'spec.literalSubject', true),
+  refused(
+    'a literal subject that is none',
+    {literalSubject: 'CN'},
+    'spec.literalSubject',
+    'onlyHere',
+  ),
   refused('a short duration', {duration: '59m59s'}, 'spec.duration'),
   refused('a negative duration', {duration: '-2h'}, 'spec.duration'),
   refused('a duration in days', {duration: '90d'}, 'spec.duration'),
@@ -170,7 +178,7 @@ export const refusedCertificates: readonly Refused<CertificateSpec>[] = [
   ),
   refused('a host with an umlaut', {dnsNames: ['bücher.example']}, 'spec.dnsNames'),
   refused('a URI with half an escape', {uris: ['http://example.com/%2']}, 'spec.uris'),
-  refused('a URI with an umlaut', {uris: ['http://example.com/ü']}, 'spec.uris', true),
+  refused('a URI with an umlaut', {uris: ['http://example.com/ü']}, 'spec.uris', 'onlyHere'),
   refused('another name without value', {otherNames: [{oid: '1.2.3'}]}, 'spec.otherNames'),
   refused(
     'another name of an impossible kind',
@@ -196,14 +204,33 @@ export const refusedCertificates: readonly Refused<CertificateSpec>[] = [
     'a label of the controller',
     {secretTemplate: {labels: {'cert-manager.io/next-private-key': 'true'}}},
     'spec.secretTemplate.labels',
+    'onlyThere',
+  ),
+  refused(
+    'more windows than are searched',
+    {renewal: {windows: windows(51, '0 2 * * 6')}},
+    'spec.renewal',
+    'onlyThere',
+  ),
+  ...['0 2 * * 6 *', '0 0 31 2 +0-6', '0 0 * * 1#5', '@reboot'].map(cron =>
+    refused(
+      `a schedule of another dialect: ${cron}`,
+      {renewal: {windows: windows(1, cron)}},
+      'spec.renewal.windows',
+      'onlyThere',
+    ),
   ),
   refused(
     'a label that Kubernetes refuses',
     {secretTemplate: {labels: {a: 'b c'}}},
     'spec.secretTemplate',
-    true,
+    'onlyHere',
   ),
 ];
+
+function windows(count: number, cron: string) {
+  return Array.from({length: count}, () => ({cron, windowDuration: '1h'}));
+}
 
 function accepted(title: string, changes: Partial<CertificateSpec>): Accepted<CertificateSpec> {
   return {title, spec: {...certificate, ...changes}};
@@ -213,7 +240,7 @@ function refused(
   title: string,
   changes: Partial<CertificateSpec>,
   says: string,
-  onlyHere = false,
+  only?: 'onlyHere' | 'onlyThere',
 ): Refused<CertificateSpec> {
-  return {title, spec: {...certificate, ...changes}, says, ...(onlyHere && {onlyHere})};
+  return {title, spec: {...certificate, ...changes}, says, ...(only && {[only]: true})};
 }

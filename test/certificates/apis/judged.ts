@@ -10,6 +10,8 @@ export interface Refused<Spec> {
   readonly says: string;
   /** What CEL cannot tell: the API server takes it, and a condition tells. */
   readonly onlyHere?: true;
+  /** What no new object may have, and what does not keep one from before from being renewed. */
+  readonly onlyThere?: true;
 }
 
 export interface Accepted<Spec> {

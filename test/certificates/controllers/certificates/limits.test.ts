@@ -88,6 +88,22 @@ test('absurd values never crash: they end in conditions', async t => {
   }
 });
 
+test('a label of the template that is ours does not keep a certificate from before from its renewal', async t => {
+  const world = await aWorld();
+  world.order('web', {secretTemplate: {labels: {'cert-manager.io/x': 'y', app: 'web'}}});
+  await world.settle();
+  t.like(world.condition('web', 'Ready'), {status: 'True'});
+  t.deepEqual(world.secret('web-tls')?.metadata.labels, {
+    app: 'web',
+    'controller.cert-manager.io/fao': 'true',
+  });
+  const before = world.writes().length;
+  await world.advance(HOUR_MS);
+  t.is(world.writes().length, before);
+  await world.advance(90 * 24 * HOUR_MS);
+  t.is(world.certificate('web')?.status?.revision, 2);
+});
+
 test('a keystore password that is missing is waited for, without asking again and again', async t => {
   const world = await aWorld();
   const reference = {name: 'password', key: 'secret'};
