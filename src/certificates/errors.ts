@@ -24,6 +24,7 @@ export const certificatesErrors = {
   ERR_KEYSTORE_INVALID: 19,
   // Objects
   ERR_DURATION_INVALID: 19,
+  ERR_SCHEDULE_INVALID: 19,
   ERR_SECRET_MISSING: 19,
   ERR_NOT_SETTLED: 19,
 } as const satisfies ErrorRegistry;

@@ -89,8 +89,12 @@ function templateValidations(): readonly Validation[] {
   ];
 }
 
+/** The rest of what a schedule may be is found by the controller (policies/cron-schedule.ts). */
+const CRON =
+  '^\\s*(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|[0-9A-Za-z*?,/-]+(\\s+[0-9A-Za-z*?,/-]+){4})\\s*$';
+
 const windowValidation: Validation = {
-  expression: `variables.windows.all(window, window.cron.matches(${literal('^(@[a-z]+|\\s*[^\\s@]+(\\s+[^\\s]+){4}\\s*)$')}))`,
+  expression: `variables.windows.all(window, window.cron.matches(${literal(CRON)}))`,
   message: 'spec.renewal.windows: cron must have five fields, e.g. 0 2 * * 6',
 };
 

@@ -97,10 +97,19 @@ export const keystoreRules: readonly CelRule[] = [
   },
 ];
 
-export const renewalRule: CelRule = {
-  rule: `!has(self.policy) || self.policy != 'Disabled' || ${isEmpty('self.windows')}`,
-  message: 'windows have no meaning when policy is Disabled: leave them out, or the policy',
-};
+/** More windows have no use, and each is a search in the calendar. */
+export const RENEWAL_WINDOWS_MAX = 50;
+
+export const renewalRules: readonly CelRule[] = [
+  {
+    rule: `!has(self.policy) || self.policy != 'Disabled' || ${isEmpty('self.windows')}`,
+    message: 'windows have no meaning when policy is Disabled: leave them out, or the policy',
+  },
+  {
+    rule: `!has(self.windows) || self.windows.size() <= ${RENEWAL_WINDOWS_MAX}`,
+    message: `at most ${RENEWAL_WINDOWS_MAX} windows: put several times into one cron, e.g. 0 2 * * 0,6`,
+  },
+];
 
 export const outputFormatsRule: CelRule = {
   rule: 'self.size() < 2 || (self.size() == 2 && self[0].type != self[1].type)',

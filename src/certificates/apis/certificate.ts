@@ -87,7 +87,7 @@ const specSchema = withRules(
             ),
           ),
         }),
-        rules.renewalRule,
+        ...rules.renewalRules,
       ),
       revisionHistoryLimit: withRules(int32, rules.historyRule),
       secretName: withRules(text, rules.secretNameRule),

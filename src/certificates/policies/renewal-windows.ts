@@ -1,7 +1,10 @@
+import {hash} from 'node:crypto';
 import {Cron} from 'croner';
 import {messageOf} from '#shared/errors';
 import type {CertificateSpec} from '../apis/certificate.ts';
+import {RENEWAL_WINDOWS_MAX} from '../apis/certificate-rules.ts';
 import {parseGoDuration} from '../apis/duration.ts';
+import {standardSchedule} from './cron-schedule.ts';
 
 /** When a certificate is to be renewed. */
 export interface Renewal {
@@ -21,8 +24,9 @@ interface WindowOptions {
 
 /** So late in its life a certificate is renewed outside every window. */
 const END_MARGIN_MS = 5 * 60_000;
-/** More windows than this have no use, and each is a search in the calendar. */
-export const RENEWAL_WINDOWS_MAX = 100;
+/** A Certificate is looked at many times between two changes; each answer is a few instants. */
+const REMEMBERED_MAX = 1_000;
+const remembered = new Map<string, Renewal>();
 
 /**
  * Moves a renewal into one of the windows: it stays where it is inside a window; else it goes to
@@ -30,10 +34,25 @@ export const RENEWAL_WINDOWS_MAX = 100;
  * window that begins before it. Where there is none, or a window cannot be understood, it stays
  * where it is, and the problem is told.
  */
-export function fitIntoWindows(at: Date, {windows, notBefore, notAfter}: WindowOptions): Renewal {
+export function fitIntoWindows(at: Date, options: WindowOptions): Renewal {
+  const key = hash('sha256', JSON.stringify([at, options]), 'base64url');
+  const known = remembered.get(key);
+  if (known !== undefined) return known;
+  const renewal = searchWindows(at, options);
+  const isFull = remembered.size >= REMEMBERED_MAX;
+  for (const oldest of isFull ? remembered.keys().take(1) : []) remembered.delete(oldest);
+  remembered.set(key, renewal);
+  return renewal;
+}
+
+function searchWindows(at: Date, {windows, notBefore, notAfter}: WindowOptions): Renewal {
+  if (windows.length > RENEWAL_WINDOWS_MAX) {
+    const windowProblem = `there are ${windows.length} renewal windows, and ${RENEWAL_WINDOWS_MAX} at most are searched; put several times into one cron`;
+    return {at, windowProblem};
+  }
   const around: {readonly before?: Date; readonly after?: Date}[] = [];
   try {
-    for (const window of windows.slice(0, RENEWAL_WINDOWS_MAX)) {
+    for (const window of windows) {
       const {durationMs, cron} = parseWindow(window);
       const before = lastStart(cron, at);
       if (before !== undefined && at.getTime() < before.getTime() + durationMs) return {at};
@@ -59,7 +78,10 @@ export function fitIntoWindows(at: Date, {windows, notBefore, notAfter}: WindowO
 function parseWindow({cron, timezone, windowDuration}: RenewalWindow) {
   const durationMs = parseGoDuration(windowDuration);
   const zone = timezone === undefined || timezone === '' ? 'UTC' : timezone;
-  return {durationMs, cron: new Cron(cron, {timezone: zone, mode: '5-part', paused: true})};
+  return {
+    durationMs,
+    cron: new Cron(standardSchedule(cron), {timezone: zone, mode: '5-part', paused: true}),
+  };
 }
 
 /** The last start at an instant or before it. */

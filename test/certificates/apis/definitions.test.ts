@@ -60,7 +60,7 @@ const OWN_RULES: Readonly<Record<string, Readonly<Record<string, number>>>> = {
     '.spec.privateKey': 1,
     '.spec.renewBefore': 1,
     '.spec.renewBeforePercentage': 1,
-    '.spec.renewal': 1,
+    '.spec.renewal': 2,
     '.spec.revisionHistoryLimit': 1,
     '.spec.secretName': 1,
   },

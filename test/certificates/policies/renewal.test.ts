@@ -1,6 +1,7 @@
 import test from 'ava';
 import type {CertificateSpec} from '#certificates/apis/certificate';
 import {renewalTime} from '#certificates/policies/renewal';
+import {fitIntoWindows} from '#certificates/policies/renewal-windows';
 
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
@@ -115,6 +116,11 @@ for (const [title, windows] of [
   ['a day that does not exist', [{cron: '0 0 31 2 *', windowDuration: '1h'}]],
   ['a schedule that cannot be read', [{cron: 'every day', windowDuration: '1h'}]],
   ['six fields', [{cron: '* * * * * *', windowDuration: '1h'}]],
+  ['a dialect of others', [{cron: '0 0 31 2,4,6,9,11 +0-6', windowDuration: '1h'}]],
+  [
+    'more windows than are searched',
+    Array.from({length: 51}, () => ({cron: '0 3 * * *', windowDuration: '1h'})),
+  ],
   [
     'a time zone that does not exist',
     [{cron: '0 0 1 1 *', windowDuration: '1h', timezone: 'Mars/Phobos'}],
@@ -139,6 +145,14 @@ for (let hour = 0; hour < 24 * 90; hour += 37) {
     }
   });
 }
+
+test('renewal windows are searched once for the same certificate', t => {
+  const windows = () => [{cron: '0 3 * * *', windowDuration: '1h'}];
+  const fit = (at: Date) => fitIntoWindows(at, {windows: windows(), notBefore, notAfter});
+  const at = new Date('2026-04-30T00:00:00Z');
+  t.is(fit(at), fit(new Date(at)));
+  t.not(fit(at), fit(new Date(at.getTime() + 1_000)));
+});
 
 test('renewal: whole seconds', t => {
   const life = {notAfter: new Date(notAfter.getTime() + 999)};
