@@ -19,24 +19,17 @@ import {
   issuerKind,
   secretKind,
 } from './kinds.ts';
+import {trialName, type TriedIssuer} from './trial-name.ts';
 import {verifyIssued, type Verdict} from './verify-issued.ts';
 
 /** Marks a namespace and a certificate of a test; what a killed one left is found by it. */
 export const TRIAL_LABEL = 'provision.dev/proof';
-const DNS_NAME = 'throw-away.provision.invalid';
 /** SelfSigned and CA answer within a second; an API that is busy with joins takes its time. */
 const ISSUED_TIMEOUT_MS = 30_000;
 const CLEANUP_TIMEOUT_MS = 10_000;
 const ISSUERS_AT_ONCE_MAX = 8;
 
-/** An issuer to try. */
-export interface TriedIssuer {
-  readonly name: string;
-  /** Of an Issuer; undefined for a ClusterIssuer. */
-  readonly namespace: string | undefined;
-  /** PEM of the CA that has to be in the chain, where it is known. */
-  readonly authority?: string;
-}
+export type {TriedIssuer} from './trial-name.ts';
 
 /** How one issuer did. */
 export interface IssuerTrial {
@@ -100,7 +93,8 @@ async function tryIssuer(
   {name, signal, now}: Omit<TrialOptions, 'onTried'> & {readonly name: Name},
 ): Promise<Verdict> {
   try {
-    await api.apply(trialCertificate(issuer, name), {signal});
+    const dnsName = await trialName(api, issuer, {signal});
+    await api.apply(trialCertificate(issuer, {...name, dnsName}), {signal});
     const failure = await waitUntilIssued(api, name, signal);
     if (failure !== undefined) return {ok: false, reason: failure};
     const secret = await api.get({...secretKind, ...name}, {signal});
@@ -108,7 +102,7 @@ async function tryIssuer(
     const {authority} = issuer;
     return verifyIssued(
       {certificate: decode('tls.crt'), privateKey: decode('tls.key'), authority: decode('ca.crt')},
-      {dnsName: DNS_NAME, now: now(), ...(authority !== undefined && {authority})},
+      {dnsName, now: now(), ...(authority !== undefined && {authority})},
     );
   } catch (error) {
     signal.throwIfAborted();
@@ -121,13 +115,16 @@ async function tryIssuer(
   }
 }
 
-function trialCertificate({name, namespace}: TriedIssuer, own: Name): KubernetesObject {
+function trialCertificate(
+  {name, namespace}: TriedIssuer,
+  {dnsName, ...own}: Name & {readonly dnsName: string},
+): KubernetesObject {
   return {
     ...certificateKind,
     metadata: {...own, labels: {[TRIAL_LABEL]: 'true'}},
     spec: {
       secretName: own.name,
-      dnsNames: [DNS_NAME],
+      dnsNames: [dnsName],
       duration: '1h',
       usages: ['digital signature', 'server auth'],
       // The kind that is made in no time.
