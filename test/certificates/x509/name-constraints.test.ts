@@ -1,10 +1,12 @@
 import test from 'ava';
 import {writeFileSync} from 'node:fs';
 import {join} from 'node:path';
+import {caSecretContents} from '#certificates/issuers/ca-key-pair';
 import {parseCertificate} from '#certificates/x509/certificate';
 import {parseSigningRequest} from '#certificates/x509/certificate-request';
 import {encodePrivateKey} from '#certificates/x509/keys';
 import {fixedKey} from '#test/certificates/fixed-key';
+import {aSecret} from '#test/certificates/issuing';
 import {openssl} from '#test/certificates/openssl';
 import {temporaryFolder} from '#test/temporary-folder';
 
@@ -21,13 +23,17 @@ test('constraints on names of kinds that we do not issue leave a certificate rea
   );
   const make = (...how: readonly string[]) =>
     openssl(['req', '-new', '-key', keyPath, '-config', configPath, ...how]);
-  const {nameConstraints} = parseCertificate(make('-x509'));
+  const ca = make('-x509');
+  const {nameConstraints} = parseCertificate(ca);
   t.deepEqual(nameConstraints, {
     critical: true,
     permitted: {dnsDomains: ['example.com']},
     excluded: {},
     hasUnknown: true,
   });
+  const data = {'tls.crt': ca, 'tls.key': encodePrivateKey(fixedKey('ca'), 'PKCS8')};
+  const secret = aSecret({namespace: 'shop', name: 'ca', data});
+  t.is(caSecretContents(secret).kind, 'key-pair', 'and it may sign');
   // Nobody could issue what such a request asks for.
   t.throws(() => parseSigningRequest(make()), {code: 'ERR_REQUEST_INVALID'});
 });
