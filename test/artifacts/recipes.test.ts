@@ -4,7 +4,7 @@ import {catalogue, componentOf, filesOf} from '#artifacts/catalogue';
 import {compareVersions, ensureAptPackages, goVersion} from '#artifacts/prerequisites';
 import {parseNeeds, unmetNeeds} from '#artifacts/sources/debian-programs';
 import {buildFailure, commandName, goSettings, isTransient} from '#artifacts/sources/compile-go';
-import {selectEntries} from '#artifacts/sources/extract-debian';
+import {recipeOn, selectEntries} from '#artifacts/sources/extract-debian';
 import {takeNpmProgram} from '#artifacts/sources/npm-program';
 import {machineArch, openPackagesSource} from '#artifacts/sources/packages';
 import {hasCommand, run} from '#shared/local-process';
@@ -297,4 +297,14 @@ withReadelf("the layer below Node has the libraries that Node's binary asks for"
   for (const library of parseNeeds(stdout).libraries) {
     t.true(recipe.include.includes(fromPackages[library] ?? ''), library);
   }
+});
+
+test('the folder of the loader of x86-64 is taken along there alone', t => {
+  const recipe = {
+    keep: ['usr/lib', 'usr/lib64'],
+    drop: [],
+    links: {lib: 'usr/lib', lib64: 'usr/lib64'},
+  };
+  t.deepEqual(recipeOn(recipe, 'amd64'), recipe);
+  t.deepEqual(recipeOn(recipe, 'arm64'), {keep: ['usr/lib'], drop: [], links: {lib: 'usr/lib'}});
 });

@@ -192,6 +192,7 @@ done
 verb=$1; shift
 names=; for a; do case $a in -*) ;; *) names="$names $a" ;; esac; done
 ${LOG('apt-get $verb$names')}
+[ ! -e "$fake/apt-locked" ] || { rm "$fake/apt-locked"; echo 'E: Could not get lock /var/lib/apt/lists/lock.' >&2; exit 100; }
 case $verb in
 install) for p in $names; do
     grep -qxF "$p" "$fake/known" 2>/dev/null || { [ -e "$fake/updated" ] || { echo "E: Unable to locate package $p" >&2; exit 100; }; }

@@ -5,6 +5,7 @@ import {pipeline} from 'node:stream/promises';
 import {CodedError} from '#shared/errors';
 import {lastLines} from '#shared/last-lines';
 import {hasCommand, run} from '#shared/local-process';
+import type {Arch} from '../artifact.ts';
 import type {Component, DebianRecipe, FileName} from '../recipe.ts';
 import type {ArtifactsErrorCode} from '../errors.ts';
 import {type TarEntry, tarStream} from '../images/tar.ts';
@@ -26,7 +27,8 @@ export async function extractDebian(
   const {recipe, folder} = job;
   const root = await unpackDebian(job, options);
   const output = join(folder, `${recipe.file}.tar`);
-  await pipeline(tarStream(await selectEntries(root, recipe)), createWriteStream(output));
+  const entries = await selectEntries(root, recipeOn(recipe, options.arch));
+  await pipeline(tarStream(entries), createWriteStream(output));
   return {[recipe.file]: output};
 }
 
@@ -69,6 +71,23 @@ export async function unpackDebian(
   });
   if (exitCode !== 0) throw extractFailure(component, recipe, stderr);
   return root;
+}
+
+/** Where the loader of x86-64 lies (its psABI); other architectures have no such folder. */
+const LIB64 = /^(usr[/])?lib64$/;
+
+/** What of a recipe there is on an architecture. */
+export function recipeOn(
+  {keep, drop, links}: Pick<DebianRecipe, 'keep' | 'drop' | 'links'>,
+  arch: Arch,
+): Pick<DebianRecipe, 'keep' | 'drop' | 'links'> {
+  if (arch === 'amd64') return {keep, drop, links};
+  const isThere = (path: string) => !LIB64.test(path);
+  return {
+    keep: keep.filter(isThere),
+    drop,
+    links: Object.fromEntries(Object.entries(links).filter(([path]) => isThere(path))),
+  };
 }
 
 /** The kept files of an unpacked root and the recipe's links, as members of an archive. */

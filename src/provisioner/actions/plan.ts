@@ -1,5 +1,6 @@
 import {CodedError} from '#shared/errors';
 import {type Addon, planAddons} from '../addons/addon.ts';
+import {tolerationsOf} from '../addons/tolerations.ts';
 import {
   certificatePhases,
   type CertificatePlan,
@@ -131,7 +132,9 @@ async function planCertificatesOf(
   const {state} = record;
   if (!settings.enabled && !(CONTROLLER_ACTION in state.actions)) return NO_CERTIFICATE_CHANGES;
   const release = await artifacts.controllerRelease();
-  return planCertificates({settings, state, release, image: artifacts.images.certificates});
+  const tolerations = tolerationsOf(cluster.hosts.filter(host => host.isControlPlane));
+  const image = artifacts.images.certificates;
+  return planCertificates({settings, state, release, image, tolerations});
 }
 
 /**

@@ -1,7 +1,8 @@
 import {digestOf} from '#shared/digest';
 import type {KubernetesObject} from '#shared/kube/object';
-import type {Cluster, Host} from '../role/cluster.ts';
+import type {Cluster} from '../role/cluster.ts';
 import {accountObjects} from './rbac.ts';
+import {tolerationsOf} from './tolerations.ts';
 
 /** Not kubeadm's name, nor its label `k8s-app`: `kubeadm upgrade` must not take it for its own. */
 export const CLUSTER_DNS_NAME = 'cluster-dns';
@@ -155,14 +156,4 @@ function podSpec({hosts}: Cluster, image: string): Readonly<Record<string, unkno
     ],
     volumes: [{name: 'config', configMap: {name: CLUSTER_DNS_NAME}}],
   };
-}
-
-/**
- * Of every taint in the inventory: names are resolved wherever there are nodes. Taints of the
- * cluster's own controllers (a node that does not answer) still move the pods.
- */
-function tolerationsOf(hosts: readonly Host[]): readonly object[] {
-  const taints = hosts.flatMap(host => host.taints);
-  const byText = new Map(taints.map(({key, effect}) => [`${key}:${effect}`, {key, effect}]));
-  return [...byText.keys()].sort().map(text => ({operator: 'Exists', ...byText.get(text)}));
 }

@@ -1,6 +1,7 @@
 import {digestOf} from '#shared/digest';
 import type {KubernetesObject, ObjectReference} from '#shared/kube/object';
 import {referenceOf} from '#shared/kube/object';
+import type {Toleration} from '../addons/tolerations.ts';
 import type {HostState} from '../host-state/host-state.ts';
 import type {Change} from '../resources/change.ts';
 import type {CertificateSettings, IssuerSettings} from '../role/cluster.ts';
@@ -68,6 +69,8 @@ export interface CertificatePlanInput {
   readonly release: ControllerRelease;
   /** Reference of the controller's image. */
   readonly image: string;
+  /** Of the taints that the inventory gives control planes. */
+  readonly tolerations: readonly Toleration[];
 }
 
 /** What differs between cluster.yaml and what state.json says was applied. Pure. */
@@ -115,8 +118,8 @@ function planApis({customResourceDefinitions, admissionPolicies}: ControllerRele
   };
 }
 
-function planController({release, image}: CertificatePlanInput): ControllerPlan {
-  const objects = controllerObjects(release, {image});
+function planController({release, ...more}: CertificatePlanInput): ControllerPlan {
+  const objects = controllerObjects(release, more);
   return {digest: digestOf(objects), objects, release};
 }
 

@@ -1,5 +1,6 @@
 import type {KubernetesObject} from '#shared/kube/object';
 import {z} from 'zod';
+import type {Toleration} from '../addons/tolerations.ts';
 
 const CONTROL_PLANE_LABEL = 'node-role.kubernetes.io/control-plane';
 const PROGRAM_ANNOTATION = 'provision.dev/program';
@@ -53,25 +54,36 @@ export function parseControllerRelease(text: string, programDigest: string): Con
 /**
  * The controller's manifests for this cluster. Its image is sent to control planes alone, so that
  * is where it runs; and it can start before any worker has joined. Pure.
+ *
+ * @param tolerations of the taints that control planes have
  */
 export function controllerObjects(
   {manifests, programDigest}: ControllerRelease,
-  {image}: {readonly image: string},
+  {image, tolerations}: {readonly image: string; readonly tolerations: readonly Toleration[]},
 ): readonly KubernetesObject[] {
   const named = JSON.parse(
     JSON.stringify(manifests).replaceAll(`"${IMAGE_PLACEHOLDER}"`, () => JSON.stringify(image)),
   ) as readonly KubernetesObject[];
   return named.map(object =>
-    object.kind === 'Deployment' ? onControlPlanes(object, programDigest) : object,
+    object.kind === 'Deployment' ? onControlPlanes(object, {programDigest, tolerations}) : object,
   );
 }
 
 interface Template {
   readonly metadata?: {readonly annotations?: Readonly<Record<string, string>>};
-  readonly spec?: {readonly nodeSelector?: Readonly<Record<string, string>>};
+  readonly spec?: {
+    readonly nodeSelector?: Readonly<Record<string, string>>;
+    readonly tolerations?: readonly object[];
+  };
 }
 
-function onControlPlanes(deployment: KubernetesObject, programDigest: string): KubernetesObject {
+function onControlPlanes(
+  deployment: KubernetesObject,
+  {
+    programDigest,
+    tolerations,
+  }: {readonly programDigest: string; readonly tolerations: readonly Toleration[]},
+): KubernetesObject {
   const spec = deployment['spec'] as {readonly template?: Template} | undefined;
   const {metadata, spec: pod, ...rest} = spec?.template ?? {};
   const template = {
@@ -81,7 +93,11 @@ function onControlPlanes(deployment: KubernetesObject, programDigest: string): K
       // Another program under the same reference is another pod.
       annotations: {...metadata?.annotations, [PROGRAM_ANNOTATION]: programDigest},
     },
-    spec: {...pod, nodeSelector: {...pod?.nodeSelector, [CONTROL_PLANE_LABEL]: ''}},
+    spec: {
+      ...pod,
+      nodeSelector: {...pod?.nodeSelector, [CONTROL_PLANE_LABEL]: ''},
+      tolerations: [...(pod?.tolerations ?? []), ...tolerations],
+    },
   };
   return {...deployment, spec: {...spec, template}};
 }

@@ -1,3 +1,4 @@
+import {quote} from '#shared/quote';
 import type {TaskContext} from '../engine/graph.ts';
 import type {RuntimeName} from '../role/cluster.ts';
 import type {Payload} from '../transport/connection.ts';
@@ -6,10 +7,19 @@ import type {HostSession} from './session.ts';
 
 const LOAD_TIMEOUT_MS = 15 * 60_000;
 
-/** Reads an OCI archive from standard input. */
-const LOAD: Readonly<Record<RuntimeName, string>> = {
-  slipway: 'slipway-cri image import - >/dev/null',
-  containerd: 'ctr -n k8s.io images import - >/dev/null',
+/**
+ * Reads an OCI archive from standard input. Nobody could fetch again what the kubelet collects, so
+ * images are pinned (CRI `Image.pinned`): our daemon has their names in its configuration, containerd
+ * takes a label.
+ */
+const LOAD: Readonly<Record<RuntimeName, (references: readonly string[]) => string>> = {
+  slipway: () => 'slipway-cri image import - >/dev/null',
+  containerd: references =>
+    [
+      'set -e',
+      'ctr -n k8s.io images import - >/dev/null',
+      `for image in ${quote(references)}; do ctr -n k8s.io images label "$image" io.cri-containerd.pinned=pinned >/dev/null; done`,
+    ].join('\n'),
 };
 
 /**
@@ -24,7 +34,7 @@ export async function loadImages(
   {progress}: Pick<TaskContext, 'progress'>,
 ): Promise<number> {
   progress(`sending ${references.length} images, ${(archive.sizeBytes / 1e6).toFixed(0)} MB`);
-  await runScript(connection, LOAD[host.runtime], {
+  await runScript(connection, LOAD[host.runtime](references), {
     payload: archive,
     timeoutMs: LOAD_TIMEOUT_MS,
     failure: {

@@ -3,7 +3,6 @@ import type {HostState} from '../host-state/host-state.ts';
 import type {PackageResource} from '../role/resource.ts';
 import {quote} from '#shared/quote';
 import type {ResourceKind} from './kind.ts';
-import {PACKAGES_LOCK_WAIT_SECONDS} from './prelude.ts';
 
 /** Packages of apt; all of a phase are installed by one call (see `apply-script.ts`). */
 export const packageKind: ResourceKind<PackageResource> = {
@@ -38,8 +37,6 @@ export function removePackages(
   ].join('\n');
 }
 
-const APT = `DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=${PACKAGES_LOCK_WAIT_SECONDS} -o Dpkg::Use-Pty=0`;
-
 /**
  * Installs packages and prints `installed <name>` for every package that came with them. The list
  * from before is kept on the host: after a run that died it still tells what came along. What
@@ -58,8 +55,8 @@ export function installPackages(names: readonly string[], {pending}: HostState):
 
 /** Lists are fetched only when the present ones do not know the packages. */
 const install = (names: string): readonly string[] => [
-  `${APT} install --no-install-recommends -y ${names} </dev/null >/dev/null 2>&1 || {`,
-  `  ${APT} update </dev/null >&2`,
-  `  ${APT} install --no-install-recommends -y ${names} </dev/null >&2`,
+  `apt_get install --no-install-recommends -y ${names} 2>/dev/null || {`,
+  '  apt_get update',
+  `  apt_get install --no-install-recommends -y ${names}`,
   '}',
 ];

@@ -26,6 +26,21 @@ packages_now() { dpkg-query -W -f='\${Package}\\t\${db:Status-Status}\\n' | sed 
 is_installed() { packages_now | grep -qxF -- "$1"; }
 note_packages() { mkdir -p "\${packages_before%/*}"; packages_now > "$packages_before.part"; mv -fT "$packages_before.part" "$packages_before"; }
 came_along() { [ ! -f "$packages_before" ] || packages_now | { grep -vxFf "$packages_before" || :; } | { grep -xF "$(apt-mark showauto)" || :; }; }
+# apt_get ARGUMENT…: apt waits for dpkg's lock alone; one that fetches lists or packages is waited for, too.
+apt_get() {
+  seconds=0
+  while :; do
+    status=0
+    message=$(DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=${PACKAGES_LOCK_WAIT_SECONDS} -o Dpkg::Use-Pty=0 "$@" </dev/null 2>&1 >/dev/null) || status=$?
+    [ "$status" -ne 0 ] || return 0
+    case $message in
+    *'Could not get lock'* | *'Unable to lock'*) [ "$seconds" -lt ${PACKAGES_LOCK_WAIT_SECONDS} ] || { printf '%s\\n' "$message" >&2; return "$status"; } ;;
+    *) printf '%s\\n' "$message" >&2; return "$status" ;;
+    esac
+    seconds=$((seconds + 1))
+    sleep 1
+  done
+}
 # purge NAME…: what other packages need stays (dpkg ends with 1); another one at work (2) is waited for.
 purge() {
   seconds=0

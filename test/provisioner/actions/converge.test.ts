@@ -104,6 +104,8 @@ test('without a registry, images are sent over the connection of each host', asy
     const runs = converged.site.connections.get('h1')?.runs ?? [];
     const sent = runs.filter(({script}) => script.includes(command));
     t.is(sent.length, 2, 'images, and those of add-ons');
+    const pinned = sent.some(({script}) => script.includes('io.cri-containerd.pinned=pinned'));
+    t.is(pinned, command.startsWith('ctr'), 'our daemon has their names in its configuration');
     t.false(runs.some(({script}) => /images pull|slipway-cri pull/.test(script)));
   }
 });

@@ -1,4 +1,5 @@
 import test from 'ava';
+import {tolerationsOf} from '#provisioner/addons/tolerations';
 import {
   APIS_ACTION,
   CONTROLLER_ACTION,
@@ -40,6 +41,7 @@ interface Given {
   readonly enabled?: boolean;
   readonly state?: HostState;
   readonly release?: ReturnType<typeof aControllerRelease>;
+  readonly tolerations?: Parameters<typeof planCertificates>[0]['tolerations'];
 }
 
 function plan(given: Given = {}): CertificatePlan {
@@ -48,7 +50,8 @@ function plan(given: Given = {}): CertificatePlan {
     issuers: given.issuers ?? [],
   };
   const {state = emptyHostState('lab'), release = aControllerRelease()} = given;
-  return planCertificates({settings, state, release, image: CONTROLLER_IMAGE});
+  const {tolerations = []} = given;
+  return planCertificates({settings, state, release, image: CONTROLLER_IMAGE, tolerations});
 }
 
 /** state.json after everything of a plan was done. */
@@ -97,6 +100,20 @@ test('another program is another controller, also under the same version', t => 
   const state = after(plan());
   const release = aControllerRelease({programDigest: 'b'.repeat(64)});
   t.deepEqual(idsOf(plan({state, release})), ['run certificates:controller', 'run certificates:test']); // prettier-ignore
+});
+
+test('the controller tolerates what the inventory keeps others off its nodes with', t => {
+  const tolerations = tolerationsOf([
+    {taints: [{key: 'CriticalAddonsOnly', value: '', effect: 'NoExecute'}]},
+    {taints: [{key: 'CriticalAddonsOnly', value: 'x', effect: 'NoExecute'}]},
+  ]);
+  const deployment = plan({tolerations}).controller?.objects.find(
+    ({kind}) => kind === 'Deployment',
+  );
+  const text = JSON.stringify(deployment);
+  const own = '{"operator":"Exists","key":"CriticalAddonsOnly","effect":"NoExecute"}';
+  t.is(text.split(own).length, 2);
+  t.true(text.includes('node-role.kubernetes.io/control-plane'), 'its own are kept');
 });
 
 test('another key pair is another issuer; the same pair in another form of PEM is not', t => {
@@ -155,7 +172,10 @@ test('a controller that is not wanted any more goes; kinds and namespace stay', 
 });
 
 test('the image takes the place of its placeholder; the pod stays where the image is sent', t => {
-  const [, , deployment] = controllerObjects(aControllerRelease(), {image: 'r/$&:1'});
+  const [, , deployment] = controllerObjects(aControllerRelease(), {
+    image: 'r/$&:1',
+    tolerations: [],
+  });
   t.like(deployment, {
     spec: {
       replicas: 1,

@@ -76,6 +76,7 @@ function aRun(issuers: readonly IssuerSettings[], options: FakeOptions = {}) {
       state: record.state,
       release: aControllerRelease(),
       image: CONTROLLER_IMAGE,
+      tolerations: [],
     });
   const names = () => kubernetes.objects().map(({kind, metadata}) => `${kind}/${metadata.name}`);
   const statuses = () =>

@@ -123,7 +123,7 @@ test('neighbours share a round trip, a program has its own', t => {
       [['file:/c'], undefined],
     ],
   );
-  t.is([...(steps[0]?.script ?? '').matchAll(/install .* one two /g)].length, 2);
+  t.is([...(steps[0]?.script ?? '').matchAll(/install .* one two\b/g)].length, 2);
   t.true(steps.every(({script}) => script.startsWith('set -eu')));
 });
 

@@ -164,6 +164,15 @@ test('a package that was there before us is not ours and stays', async t => {
   t.is(host.read('fake/packages'), 'base-files\nconntrack\n');
 });
 
+test('another apt that fetches lists is waited for', async t => {
+  using host = new FolderHost();
+  host.write('fake/updated', '');
+  host.write('fake/apt-locked', '');
+  await runOn(host, only({kind: 'package', name: 'nftables'}));
+  t.deepEqual(host.deeds, ['apt-get install nftables', 'apt-get install nftables']);
+  t.regex(host.read('fake/packages'), /^nftables$/m);
+});
+
 test('what a package of somebody else needs stays, and dpkg at work is waited for', async t => {
   using host = new FolderHost();
   const packages = ['conntrack', 'nftables'].map(name => ({kind: 'package', name}) as const);
