@@ -1,10 +1,19 @@
-import {existsSync, mkdirSync, readdirSync, rmSync} from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {gzipSync} from 'node:zlib';
 import {lgetxattr} from '#runtime/sys/files';
 import {digestOfBytes} from '#shared/oci/digest';
 import {aLayer, anImageStore, layerTrees, leftovers} from '#test/an-image-store';
+import {eventually} from '#test/eventually';
 import {directory, entryOf, file, symlink, tarOf, type TarEntryOptions} from '#test/tar-builder';
 import test from 'ava';
 
@@ -43,6 +52,81 @@ for (const [what, entries] of Object.entries(attacks)) {
     t.false(existsSync(outside));
     t.deepEqual(leftovers(bench), []);
     // The next layer has a worker of its own again.
+    t.is((await bench.pull([aLayer(tarOf(file('fine')))])).layers.length, 1);
+  });
+}
+
+/** Layers of one image, the lowest first; what lies outside is in a folder that `to` leads to. */
+const layeredAttacks: Readonly<
+  Record<string, (to: string) => readonly (readonly TarEntryOptions[])[]>
+> = {
+  'a file behind a lower link, through a link out of the root': to => [
+    [directory('a/'), directory('a/inner/'), symlink('lib', 'a/inner')],
+    [symlink('a', to), file('lib/made')],
+  ],
+  'a file behind a lower link, where a new directory would be made': to => [
+    [directory('a/'), {...directory('a/made/'), mode: 0o777, uid: 7}, symlink('lib', 'a/made')],
+    [symlink('a', to), file('lib/file')],
+  ],
+  'a whiteout behind a lower link, through a link out of the root': to => [
+    [directory('a/'), symlink('lib', 'a')],
+    [symlink('a', to), file('lib/.wh.kept')],
+  ],
+  'a whiteout in a directory that is a link by another path': to => [
+    [directory('usr/'), directory('usr/lib/'), symlink('lib', 'usr/lib')],
+    [directory('usr/'), directory('usr/lib/'), symlink('usr/lib/x', to), file('lib/x/.wh.kept')],
+  ],
+  'a hard link behind a lower link, through a link out of the root': to => [
+    [file('tool'), directory('a/'), symlink('lib', 'a')],
+    [symlink('a', to), {path: 'lib/made', type: '1', link: 'tool'}],
+  ],
+  'a hard link in a directory that is a link by another path': to => [
+    [file('tool'), directory('usr/'), directory('usr/lib/'), symlink('lib', 'usr/lib')],
+    [
+      directory('usr/'),
+      directory('usr/lib/'),
+      symlink('usr/lib/x', to),
+      {path: 'lib/x/made', type: '1', link: 'tool'},
+    ],
+  ],
+  'a hard link to a file that is copied up through a link out of the root': to => [
+    [directory('a/'), directory('a/inner/'), file('a/inner/tool'), symlink('lib', 'a/inner')],
+    [symlink('a', to), {path: 'made', type: '1', link: 'lib/tool'}, file('lib/other')],
+  ],
+  'a directory that two lower links lead to, which is a link by another path': to => [
+    [
+      directory('usr/'),
+      directory('usr/lib/'),
+      directory('usr/lib/y/'),
+      symlink('usr/lib/x', 'y'),
+      symlink('lib', 'usr/lib'),
+    ],
+    [directory('usr/'), directory('usr/lib/'), symlink('usr/lib/x', to), file('lib/x/file')],
+  ],
+  'a directory behind a lower link, where the layer has a file': () => [
+    [directory('a/'), symlink('lib', 'a')],
+    [file('a'), file('lib/file')],
+  ],
+  'a directory behind a lower link, which the layer removes': () => [
+    [directory('a/'), symlink('lib', 'a')],
+    [file('.wh.a'), file('lib/file')],
+  ],
+};
+
+for (const [what, layersFor] of Object.entries(layeredAttacks)) {
+  test(`an image with ${what} is refused, and leaves nothing`, async t => {
+    await using bench = await anImageStore();
+    const to = mkdtempSync(join(tmpdir(), 'slipway-test-outside-'));
+    t.teardown(() => {
+      rmSync(to, {recursive: true});
+    });
+    mkdirSync(join(to, 'inner'));
+    writeFileSync(join(to, 'kept'), 'kept');
+    const before = listingOf(to);
+    const layers = layersFor(to).map(entries => aLayer(tarOf(...entries)));
+    await t.throwsAsync(bench.pull(layers), {code: 'ERR_LAYER_INVALID'});
+    t.deepEqual(listingOf(to), before);
+    await eventually(() => leftovers(bench).length === 0);
     t.is((await bench.pull([aLayer(tarOf(file('fine')))])).layers.length, 1);
   });
 }
@@ -105,3 +189,11 @@ test('damaged bytes are refused by their digest, whatever else is wrong with the
   });
   t.deepEqual(leftovers(bench), []);
 });
+
+/** Names, modes, owners and times of all that lies in a folder, and its own. */
+function listingOf(folder: string): readonly string[] {
+  return ['.', ...readdirSync(folder, {recursive: true, encoding: 'utf8'})].toSorted().map(name => {
+    const {mode, uid, gid, size, mtimeMs} = lstatSync(join(folder, name));
+    return [name, mode.toString(8), uid, gid, size, mtimeMs].join(' ');
+  });
+}

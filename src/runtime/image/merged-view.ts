@@ -119,6 +119,7 @@ export function byteStringOf(path: string): ByteString {
   return Buffer.from(path).toString('latin1');
 }
 
-function isWhiteout(stats: BigIntStats): boolean {
+/** Whether an entry of a layer hides what is below by that name. */
+export function isWhiteout(stats: BigIntStats): boolean {
   return stats.isCharacterDevice() && stats.rdev === 0n;
 }

@@ -13,7 +13,8 @@ import {join} from 'node:path';
 import type {ByteString} from '../sys/tree.ts';
 import {copyMetadata, copyUp, setTimes} from './copy-up.ts';
 import {layerInvalid} from './layer-invalid.ts';
-import {byteStringOf, bytesOf, isOpaque, MergedView, statsOf} from './merged-view.ts';
+import {LayerTree} from './layer-tree.ts';
+import {byteStringOf, bytesOf, isOpaque, isWhiteout, MergedView, statsOf} from './merged-view.ts';
 import type {PendingWork} from './unpack-finish.ts';
 import {PENDING_FILE, type SettleJob, TREE_DIRECTORY, type UnpackDone} from './unpack-job.ts';
 import {shown} from './unpack-path.ts';
@@ -29,8 +30,11 @@ const DISK_BLOCK_BYTES = 4096n;
  * 3. hard links to files of lower layers: the file is copied up, then linked;
  * 4. a directory without an entry looks as below.
  *
+ * A link of this layer is never followed: it can lead anywhere on this machine.
+ *
  * @returns what was added
- * @throws CodedError ERR_LAYER_INVALID for a hard link to a file that no layer has
+ * @throws CodedError ERR_LAYER_INVALID for a hard link to a file that no layer has, and where the
+ *   layer has something else in the place of a directory that it needs
  */
 export function settleLayer({directory, lowers}: SettleJob): UnpackDone {
   const text = readFileSync(join(directory, PENDING_FILE), 'utf8');
@@ -40,7 +44,7 @@ export function settleLayer({directory, lowers}: SettleJob): UnpackDone {
 }
 
 class Settling {
-  readonly #tree: ByteString;
+  readonly #tree: LayerTree;
   readonly #lowers: MergedView;
   /** This layer on the others, as a container will see them. */
   readonly #all: MergedView;
@@ -53,7 +57,7 @@ class Settling {
   #inodes = 0;
 
   constructor(tree: ByteString, lowers: readonly ByteString[]) {
-    this.#tree = tree;
+    this.#tree = new LayerTree(tree);
     this.#lowers = new MergedView(lowers);
     this.#all = new MergedView([tree, ...lowers]);
   }
@@ -94,23 +98,25 @@ class Settling {
 
   #merge(from: ByteString, to: ByteString): void {
     this.#touch(to);
-    for (const name of readdirSync(bytesOf(this.#inTree(from)), 'latin1')) {
-      const [source, target] = [joined(from, name), joined(to, name)];
-      const existing = statsOf(this.#inTree(target));
-      const isBoth =
-        existing?.isDirectory() === true && statsOf(this.#inTree(source))?.isDirectory();
-      if (isBoth === true) {
-        this.#merge(source, target);
-        this.#implied.delete(source);
-      } else if (existing === undefined) {
-        renameSync(bytesOf(this.#inTree(source)), bytesOf(this.#inTree(target)));
-        this.#renameImplied(source, target);
+    const [sources, targets] = [this.#directoryInTree(from), this.#directoryInTree(to)];
+    for (const name of readdirSync(bytesOf(sources), 'latin1')) {
+      const [source, target] = [bytesOf(`${sources}/${name}`), bytesOf(`${targets}/${name}`)];
+      const existing = statsOf(`${targets}/${name}`);
+      const isDirectory = statsOf(`${sources}/${name}`)?.isDirectory() === true;
+      if (existing === undefined) {
+        renameSync(source, target);
+        this.#renameImplied(joined(from, name), joined(to, name));
+      } else if (!isDirectory) {
+        rmSync(source, {recursive: true});
+      } else if (existing.isDirectory()) {
+        this.#merge(joined(from, name), joined(to, name));
+        this.#implied.delete(joined(from, name));
       } else {
-        rmSync(bytesOf(this.#inTree(source)), {recursive: true});
+        throw layerInvalid(`${shown(joined(to, name))} is a directory by another path`);
       }
     }
     this.#touch(parentOf(from));
-    rmdirSync(bytesOf(this.#inTree(from)));
+    rmdirSync(bytesOf(sources));
   }
 
   #renameImplied(from: ByteString, to: ByteString): void {
@@ -120,7 +126,8 @@ class Settling {
 
   #dropIfVain(path: ByteString): void {
     if (this.#lowerEntry(namesOf(path)) !== undefined) return;
-    if (statsOf(this.#inTree(path)) === undefined) return;
+    const own = statsOf(this.#inTree(path));
+    if (own === undefined || !isWhiteout(own)) return; // another entry took its place in a merge
     this.#touch(parentOf(path));
     unlinkSync(bytesOf(this.#inTree(path)));
     this.#inodes--;
@@ -157,9 +164,10 @@ class Settling {
   #makeDirectories(names: readonly ByteString[]): void {
     names.forEach((_, index) => {
       const path = names.slice(0, index + 1).join('/');
-      if (statsOf(this.#inTree(path)) !== undefined) return;
+      const directory = this.#directoryInTree(path);
+      if (statsOf(directory) !== undefined) return;
       this.#touch(parentOf(path));
-      mkdirSync(bytesOf(this.#inTree(path)), {mode: 0o755});
+      mkdirSync(bytesOf(directory), {mode: 0o755});
       this.#implied.add(path);
       this.#inodes++;
       this.#diskBytes += Number(DISK_BLOCK_BYTES);
@@ -169,7 +177,7 @@ class Settling {
   #describe(path: ByteString): void {
     const lower = this.#lowerEntry(namesOf(path));
     const [uppermost] = lower?.kind === 'directory' ? lower.paths : [];
-    if (uppermost !== undefined) copyMetadata(uppermost, this.#inTree(path));
+    if (uppermost !== undefined) copyMetadata(uppermost, this.#directoryInTree(path));
   }
 
   /** What lower layers have there, unless this layer hides it by an opaque directory. */
@@ -186,7 +194,11 @@ class Settling {
   }
 
   #inTree(path: ByteString): ByteString {
-    return path === '' ? this.#tree : `${this.#tree}/${path}`;
+    return this.#tree.pathOf(path);
+  }
+
+  #directoryInTree(path: ByteString): ByteString {
+    return this.#tree.directoryPathOf(path);
   }
 }
 
