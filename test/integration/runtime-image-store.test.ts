@@ -270,6 +270,30 @@ test('a full disk refuses the layer, leaves nothing, and takes a smaller one', a
   await store.close();
 });
 
+test('what cannot be removed is logged, and does not keep the rest on the disk', async t => {
+  await using bench = await anImageStore();
+  const stuck = join(bench.root, 'trash/b/stuck');
+  const store = await bench.reopen(() => {
+    for (const name of ['a', 'b/beside', 'c']) {
+      mkdirSync(join(bench.root, 'trash', name), {recursive: true});
+    }
+    mkdirSync(stuck);
+    execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', stuck]);
+  });
+  t.teardown(() => {
+    unmountOverlay(stuck); // where an assertion failed
+  });
+  await eventually(() => bench.logged.some(line => line.includes('could not remove')));
+  t.deepEqual(readdirSync(join(bench.root, 'trash')), ['b']);
+  t.deepEqual(readdirSync(join(bench.root, 'trash/b')), ['stuck']);
+  const image = await bench.pull([base]);
+  await store.prepareRootfs('c', image);
+  await store.removeRootfs('c');
+  execFileSync('umount', [stuck]);
+  await bench.reopen();
+  await eventually(() => readdirSync(join(bench.root, 'trash')).length === 0);
+});
+
 test('a store serves one daemon, on a file system that layers can lie on', async t => {
   await using bench = await anImageStore();
   await t.throwsAsync(anImageStore({root: bench.root}), {code: 'ERR_STORE_LOCKED'});

@@ -58,6 +58,8 @@ export class Trash {
     const fd = openDirectory(this.#directory);
     try {
       return removeSmallTreeAt(fd, name, ENTRIES_AT_ONCE_MAX);
+    } catch {
+      return false; // the worker tries again, and says why
     } finally {
       closeSync(fd);
     }

@@ -19,6 +19,7 @@ const mkdiratCall = rawCall('mkdirat', 'int', 'void *', 'uint');
 const mknodatCall = rawCall('mknodat', 'int', 'void *', 'uint', 'uint64');
 const symlinkatCall = rawCall('symlinkat', 'void *', 'int', 'void *');
 const linkatCall = rawCall('linkat', 'int', 'void *', 'int', 'void *', 'int');
+const renameatCall = rawCall('renameat', 'int', 'void *', 'int', 'void *');
 const unlinkatCall = rawCall('unlinkat', 'int', 'void *', 'int');
 const fchownCall = rawCall('fchown', 'int', 'uint', 'uint');
 const fchownatCall = rawCall('fchownat', 'int', 'void *', 'uint', 'uint', 'int');
@@ -76,6 +77,16 @@ export function makeLinkAt(
 ): number {
   const from = put(secondName, existing.name);
   return answer(linkatCall(existing.directory, from, directory, put(firstName, name), 0));
+}
+
+/** Moves an entry within its file system; an entry that has the new name goes, unless it is full. */
+export function renameAt(
+  existing: {readonly directory: number; readonly name: ByteString},
+  directory: number,
+  name: ByteString,
+): number {
+  const from = put(secondName, existing.name);
+  return answer(renameatCall(existing.directory, from, directory, put(firstName, name)));
 }
 
 /** Removes anything but a directory. */
