@@ -7,6 +7,9 @@ import {isErrno} from '#shared/errors';
 import {writeFileAtomic} from '#shared/files';
 import {addUpRecords, type ImageRecords, type JournalRecord} from './image-records.ts';
 
+/** As `writeSync`: writes as much as there is room for. @returns how many bytes; throws for none */
+type WriteOf = (fd: number, bytes: Uint8Array) => number;
+
 export interface OpenedJournal {
   readonly journal: Journal;
   readonly records: ImageRecords;
@@ -22,15 +25,26 @@ const fdatasyncOf = promisify(fdatasync);
  */
 export class Journal {
   readonly #fd: number;
+  readonly #write: WriteOf;
   #lines: number;
+  /** The last line has no end: a full disk took the rest of it. */
+  #isTorn = false;
 
-  private constructor(fd: number, lines: number) {
+  private constructor(fd: number, lines: number, write: WriteOf) {
     this.#fd = fd;
     this.#lines = lines;
+    this.#write = write;
   }
 
-  /** @param bootId see `addUpRecords` */
-  static async open(path: string, bootId: string): Promise<OpenedJournal> {
+  /**
+   * @param bootId see `addUpRecords`
+   * @param write for tests: a disk that is full in the middle of a line
+   */
+  static async open(
+    path: string,
+    bootId: string,
+    write: WriteOf = writeSync,
+  ): Promise<OpenedJournal> {
     const lines = await readLines(path);
     const records = addUpRecords(lines, bootId);
     const brokenLines = lines.filter(line => line === undefined).length;
@@ -39,7 +53,7 @@ export class Journal {
     const text = [...kept, {kind: 'boot', id: bootId} as const].map(formatLine).join('');
     await writeFileAtomic(path, text, {mode: 0o600});
     await syncDirectory(dirname(path));
-    const journal = new Journal(openSync(path, 'a', 0o600), kept.length + 1);
+    const journal = new Journal(openSync(path, 'a', 0o600), kept.length + 1, write);
     return {journal, records, brokenLines};
   }
 
@@ -54,12 +68,15 @@ export class Journal {
    * @throws the system's error, ENOSPC foremost; the record then does not count
    */
   append(record: JournalRecord): void {
-    const line = Buffer.from(formatLine(record));
-    const written = writeSync(this.#fd, line);
-    this.#lines++;
-    if (written === line.length) return;
-    writeSync(this.#fd, '\n'); // a full disk took half of it: a broken line, which is skipped
-    throw Object.assign(new Error('the image journal is cut off'), {code: 'ENOSPC'});
+    // A torn line is ended only now: the block that its end would need was just what was missing.
+    const start = this.#isTorn ? TORN_END : '';
+    const bytes = Buffer.from(`${start}${formatLine(record)}`);
+    const written = this.#write(this.#fd, bytes);
+    if (written > start.length) this.#lines++; // whole or torn
+    if (written >= start.length) this.#isTorn = written > start.length && written < bytes.length;
+    if (written < bytes.length) {
+      throw Object.assign(new Error('the image journal is cut off'), {code: 'ENOSPC'});
+    }
   }
 
   /**
@@ -84,6 +101,9 @@ export class Journal {
   }
 }
 
+/** Makes sure that a line is broken of which nothing but its end was missing. */
+const TORN_END = '~\n';
+
 /** In the place of a broken line, as lines are counted. */
 const NOTHING: JournalRecord = {kind: 'remove', images: [], layers: []};
 
@@ -94,8 +114,9 @@ function compacted({images, layers}: ImageRecords): readonly JournalRecord[] {
 
 async function readLines(path: string): Promise<readonly (JournalRecord | undefined)[]> {
   try {
-    const text = await readFile(path, 'utf8');
-    return text.split('\n').filter(line => line !== '').map(parseLine); // prettier-ignore
+    const lines = (await readFile(path, 'utf8')).split('\n');
+    const torn = lines.pop() === '' ? [] : [undefined];
+    return [...lines.filter(line => line !== '').map(parseLine), ...torn];
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return [];
     throw error;

@@ -1,3 +1,4 @@
+import {writeSync} from 'node:fs';
 import {appendFile, readFile, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {addUpRecords, type ImageRecord, type JournalRecord} from '#runtime/image/image-records';
@@ -82,6 +83,52 @@ test('a journal keeps what was appended, and skips lines that are broken', async
   t.deepEqual(idsOf(fourth.records.images), [digestOfBytes('b')]);
   fourth.journal.close();
 });
+
+test('a record after one that a full disk cut off is a line of its own', async t => {
+  await using folder = await temporaryFolder();
+  const path = join(folder.path, 'journal');
+  const whole = lineBytesOf(put('lost'));
+  // A block's end in a line, nothing at all, room for one byte, for half a line, for all but its end.
+  const room = [10, 0, 1, 10, whole + 1, 0, Infinity];
+  const write = (fd: number, bytes: Uint8Array): number => {
+    const left = room.shift() ?? Infinity;
+    if (left === 0) throw Object.assign(new Error('no space left'), {code: 'ENOSPC'});
+    return writeSync(fd, bytes.subarray(0, left));
+  };
+  const {journal} = await Journal.open(path, 'now', write);
+  const linesBefore = journal.lines;
+  while (room.length > 1) t.throws(() => { journal.append(put('lost')); }, {code: 'ENOSPC'}); // prettier-ignore
+  t.is(journal.lines, linesBefore + 3);
+  journal.append(put('a'));
+  journal.appendRemoval({kind: 'remove', images: [], layers: []});
+  journal.append(durable(journal.lines));
+  journal.close();
+  const text = await readFile(path, 'utf8');
+  t.is(text.split('\n').length - 1, journal.lines);
+  const opened = await Journal.open(path, 'later'); // the mark counts lines as they are read
+  t.is(opened.brokenLines, 3);
+  t.deepEqual(idsOf(opened.records.images), [digestOfBytes('a')]);
+  opened.journal.close();
+});
+
+test('a record whose line has no end was not appended', async t => {
+  await using folder = await temporaryFolder();
+  const path = join(folder.path, 'journal');
+  const {journal} = await Journal.open(path, 'now', (fd, bytes) =>
+    writeSync(fd, bytes.subarray(0, -1)),
+  );
+  t.throws(() => { journal.append(put('lost')); }, {code: 'ENOSPC'}); // prettier-ignore
+  journal.close();
+  const opened = await Journal.open(path, 'now');
+  t.is(opened.brokenLines, 1);
+  t.is(opened.records.images.size, 0);
+  opened.journal.close();
+});
+
+/** Of a line, its end included. */
+function lineBytesOf(record: JournalRecord): number {
+  return Buffer.byteLength(JSON.stringify(record)) + '01234567 \n'.length;
+}
 
 function anIndex(...images: readonly ImageRecord[]): ImageIndex {
   return new ImageIndex({images, layerOf: () => layerOf('a'), isPinned: pinnedBy(['*keep*'])});
