@@ -224,6 +224,23 @@ test('a path through a link of a lower layer leads where the link leads', async 
   );
 });
 
+test('paths through a few links of a lower layer are followed, through very many refused', async t => {
+  await using bench = await anImageStore();
+  const layersWith = (links: number) => {
+    const names = Array.from({length: links}, (_, index) => `link-${index}`);
+    const base = [{...directory('to/'), mode: 0o750}, directory('to/old/')];
+    const upper = names.flatMap(name => [file(`${name}/old/${name}`), file(`${name}/new/${name}`)]);
+    return [tarOf(...base, ...names.map(name => symlink(name, 'to'))), tarOf(...upper)];
+  };
+  const image = await bench.pull(layersWith(64).map(archive => aLayer(archive)));
+  const {mountpoint} = await bench.store.prepareRootfs('c', image);
+  t.is(readdirSync(join(mountpoint, 'to/new')).length, 64);
+  t.is(readdirSync(join(mountpoint, 'to/old')).length, 64);
+  t.is(lstatSync(join(mountpoint, 'to')).mode & 0o7777, 0o750);
+  const many = layersWith(65).map(archive => aLayer(archive));
+  await t.throwsAsync(bench.pull(many, 'registry.test/many:1'), {code: 'ERR_LAYER_INVALID'});
+});
+
 test('a hard link to a file of a lower layer is one file with it', async t => {
   await using bench = await anImageStore();
   const base = tarOf(

@@ -116,10 +116,8 @@ test('of two pulls of one layer one transfers; when it is given up, the other ta
   await given;
   await joined;
   t.true(stalled.destroyed);
-  const image = await second.commitImage({
-    manifestDigest: layer.digest,
-    configBytes: configOf([base]),
-  });
+  const created = {manifestDigest: layer.digest, configBytes: configOf([base])};
+  const image = await second.commitImage(created, NEVER);
   t.deepEqual(image.layers, [layer.id]);
 });
 

@@ -77,11 +77,8 @@ export async function pullInto(
     pull.stageLayer(layer, from(layers[index]?.blob ?? Buffer.alloc(0)), NEVER),
   );
   await Promise.all(staged);
-  return await pull.commitImage({
-    manifestDigest: digestOfBytes('manifest'),
-    configBytes: configOf(layers),
-    tag,
-  });
+  const manifestDigest = digestOfBytes('manifest');
+  return await pull.commitImage({manifestDigest, configBytes: configOf(layers), tag}, NEVER);
 }
 
 export function descriptorsOf(layers: readonly LayerBytes[]): readonly LayerDescriptor[] {

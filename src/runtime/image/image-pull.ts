@@ -11,18 +11,22 @@ import type {
 import type {LayerId} from './layer-id.ts';
 import type {LayerStore} from './layer-store.ts';
 
+/** Makes an image known whose layers the pull has. */
+export type CommitImage = (
+  image: NewImage,
+  has: (id: LayerId) => boolean,
+  signal: AbortSignal,
+) => Promise<StoredImage>;
+
 /** See `ImagePull`: what a pull has staged or found is held until it is disposed. */
 export class LayerPull implements ImagePull {
   readonly #layers: LayerStore;
-  readonly #commit: (image: NewImage, has: (id: LayerId) => boolean) => Promise<StoredImage>;
+  readonly #commit: CommitImage;
   readonly #held = new Set<LayerId>();
   readonly #working = new Set<Promise<unknown>>();
   readonly #ended = new AbortController();
 
-  constructor(
-    layers: LayerStore,
-    commit: (image: NewImage, has: (id: LayerId) => boolean) => Promise<StoredImage>,
-  ) {
+  constructor(layers: LayerStore, commit: CommitImage) {
     this.#layers = layers;
     this.#commit = commit;
   }
@@ -41,9 +45,10 @@ export class LayerPull implements ImagePull {
     return {reused: await this.#during(this.#layers.stage(layer, open, either))};
   }
 
-  async commitImage(image: NewImage): Promise<StoredImage> {
+  async commitImage(image: NewImage, signal: AbortSignal): Promise<StoredImage> {
     this.#ended.signal.throwIfAborted();
-    return this.#during(this.#commit(image, id => this.#held.has(id)));
+    const either = AbortSignal.any([signal, this.#ended.signal]);
+    return this.#during(this.#commit(image, id => this.#held.has(id), either));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -71,7 +71,7 @@ export interface NewImage extends ImageNames {
  * ```ts
  * await using pull = store.beginPull();
  * await Promise.all(layers.map(layer => pull.stageLayer(layer, open, signal)));
- * const image = await pull.commitImage({manifestDigest, configBytes, tag, digest});
+ * const image = await pull.commitImage({manifestDigest, configBytes, tag, digest}, signal);
  * ```
  */
 export interface ImagePull extends AsyncDisposable {
@@ -90,9 +90,9 @@ export interface ImagePull extends AsyncDisposable {
    * must have been staged by this pull. An image that is there already only gets the names.
    *
    * @throws CodedError ERR_IMAGE_INVALID, ERR_LAYER_INVALID (a hard link to a file that no lower
-   *   layer has), ERR_DISK_FULL
+   *   layer has, and what else `settleLayer` refuses), ERR_DISK_FULL; the signal's reason
    */
-  commitImage(image: NewImage): Promise<StoredImage>;
+  commitImage(image: NewImage, signal: AbortSignal): Promise<StoredImage>;
 }
 
 export interface ImageStoreUsage {

@@ -29,6 +29,7 @@ import type {StoreFolders} from './store-folders.ts';
 import type {Trash} from './trash.ts';
 import type {UnpackPool} from './unpack-pool.ts';
 import type {UnusedLayers} from './unused-layers.ts';
+import {untilAborted} from '../store/shared-work.ts';
 
 /** systemd kills a daemon after 90 s; a disk may need longer for what a pull has written. */
 const CLOSE_MS = 10_000;
@@ -80,9 +81,10 @@ export class OverlayImageStore implements ImageStore {
   }
 
   beginPull(): ImagePull {
-    return new LayerPull(this.#parts.layers, (image, has) => {
-      const work = this.#commits.then(() => this.#commit(image, has));
-      this.#commits = work.catch(() => undefined);
+    return new LayerPull(this.#parts.layers, (image, has, signal) => {
+      const turn = this.#commits;
+      const work = untilAborted(turn, signal).then(() => this.#commit(image, has, signal));
+      this.#commits = Promise.allSettled([turn, work]);
       return work;
     });
   }
@@ -170,6 +172,7 @@ export class OverlayImageStore implements ImageStore {
   async #commit(
     {configBytes, manifestDigest, ...names}: NewImage,
     has: (id: LayerId) => boolean,
+    signal: AbortSignal,
   ): Promise<StoredImage> {
     const {index, layers} = this.#parts;
     const id = digestOfBytes(configBytes);
@@ -181,7 +184,7 @@ export class OverlayImageStore implements ImageStore {
     if (known !== undefined) return this.#put(index.withNames(known, names), id);
     const placed: LayerRecord[] = [];
     try {
-      await this.#place(layerIds, placed);
+      await this.#place(layerIds, placed, signal);
       await writeFile(this.#configPath(id), configBytes, {mode: 0o600});
       const record = {id, config, manifestDigest, tags: [], digests: [], layers: layerIds};
       const records = index.withNames(record, names);
@@ -197,13 +200,17 @@ export class OverlayImageStore implements ImageStore {
     return this.#imageOf(id);
   }
 
-  async #place(layerIds: readonly LayerId[], placed: LayerRecord[]): Promise<void> {
+  async #place(
+    layerIds: readonly LayerId[],
+    placed: LayerRecord[],
+    signal: AbortSignal,
+  ): Promise<void> {
     const {layers} = this.#parts;
     const lowers: LayerRecord[] = [];
     for (const id of layerIds) {
       let layer = layers.get(id);
       if (layer === undefined) {
-        layer = await layers.place(id, lowers);
+        layer = await layers.place(id, lowers, signal);
         placed.push(layer);
       }
       lowers.push(layer);

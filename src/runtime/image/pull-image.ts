@@ -61,7 +61,7 @@ export async function pullImage(
   }));
   const subject = formatReference(source);
   await stageLayers({pull, subject, layers, configBytes, platform, log}, signal);
-  return await pull.commitImage({manifestDigest, configBytes, manifestBytes, ...names});
+  return await pull.commitImage({manifestDigest, configBytes, manifestBytes, ...names}, signal);
 }
 
 async function findImage(options: PullImageOptions, signal: AbortSignal): Promise<FoundImage> {

@@ -20,6 +20,8 @@ import {PENDING_FILE, type SettleJob, TREE_DIRECTORY, type UnpackDone} from './u
 import {shown} from './unpack-path.ts';
 
 const DISK_BLOCK_BYTES = 4096n;
+/** Every one costs a look at all directories without an entry; no builder leaves more than a few. */
+const LINKS_FOLLOWED_MAX = 64;
 
 /**
  * Does what an archive left open, because it is about the layers below:
@@ -33,8 +35,8 @@ const DISK_BLOCK_BYTES = 4096n;
  * A link of this layer is never followed: it can lead anywhere on this machine.
  *
  * @returns what was added
- * @throws CodedError ERR_LAYER_INVALID for a hard link to a file that no layer has, and where the
- *   layer has something else in the place of a directory that it needs
+ * @throws CodedError ERR_LAYER_INVALID for a hard link to a file that no layer has, where the layer
+ *   has something else in the place of a directory that it needs, and for too many links
  */
 export function settleLayer({directory, lowers}: SettleJob): UnpackDone {
   const text = readFileSync(join(directory, PENDING_FILE), 'utf8');
@@ -90,13 +92,20 @@ class Settling {
     if (resolved?.entry.kind !== 'directory') return;
     const target = resolved.names.join('/');
     if (`${target}/`.startsWith(`${path}/`)) return;
+    if (moves.length === LINKS_FOLLOWED_MAX) {
+      throw layerInvalid(`over ${LINKS_FOLLOWED_MAX} of its directories are links below`);
+    }
     this.#makeDirectories(resolved.names);
-    this.#merge(path, target);
-    this.#implied.delete(path);
-    moves.push({from: path, to: target});
+    const gone = new Set<ByteString>();
+    this.#merge(path, target, gone);
+    const move = {from: path, to: target};
+    const left = [...this.#implied].filter(implied => !gone.has(implied));
+    this.#implied = new Set(left.map(implied => moved(implied, [move])));
+    moves.push(move);
   }
 
-  #merge(from: ByteString, to: ByteString): void {
+  /** @param gone directories whose content is now in one that was there */
+  #merge(from: ByteString, to: ByteString, gone: Set<ByteString>): void {
     this.#touch(to);
     const [sources, targets] = [this.#directoryInTree(from), this.#directoryInTree(to)];
     for (const name of readdirSync(bytesOf(sources), 'latin1')) {
@@ -105,23 +114,17 @@ class Settling {
       const isDirectory = statsOf(`${sources}/${name}`)?.isDirectory() === true;
       if (existing === undefined) {
         renameSync(source, target);
-        this.#renameImplied(joined(from, name), joined(to, name));
       } else if (!isDirectory) {
         rmSync(source, {recursive: true});
       } else if (existing.isDirectory()) {
-        this.#merge(joined(from, name), joined(to, name));
-        this.#implied.delete(joined(from, name));
+        this.#merge(joined(from, name), joined(to, name), gone);
       } else {
         throw layerInvalid(`${shown(joined(to, name))} is a directory by another path`);
       }
     }
     this.#touch(parentOf(from));
     rmdirSync(bytesOf(sources));
-  }
-
-  #renameImplied(from: ByteString, to: ByteString): void {
-    const move = [{from, to}];
-    this.#implied = new Set([...this.#implied].map(path => moved(path, move)));
+    gone.add(from);
   }
 
   #dropIfVain(path: ByteString): void {

@@ -5,6 +5,7 @@ import type {RuntimeErrorCode} from '../errors.ts';
 import type {OpenLayer} from './image-store.ts';
 import type {LayerJob, RemoveJob, SettleJob, SyncJob, UnpackDone, UnpackJob} from './unpack-job.ts';
 import {UnpackProcess} from './unpack-process.ts';
+import {untilAborted} from '../store/shared-work.ts';
 
 export interface UnpackPoolOptions {
   /** Layers unpacked at the same time, each in a process of its own. */
@@ -13,13 +14,15 @@ export interface UnpackPoolOptions {
 
 /** A pull's next layer comes within this, or the process was the burst's last. */
 const IDLE_MS = 1_000;
-/** Settling, syncing and removing need no more: they wait for the disk. */
+/** Settling and syncing need no more, nor does removing: they wait for the disk. */
 const CHORES_MAX = 1;
+const REMOVALS_MAX = 1;
 
 /** A worker that is writing to a slow disk cannot be killed before it is done. */
 const KILLED_MS = 1_000;
 
-type Kind = 'layer' | 'chore';
+/** What a container wrote can take minutes to remove, and no pull waits for that. */
+type Kind = 'layer' | 'chore' | 'removal';
 
 /**
  * The unpack workers of a daemon: started when there is work, one job at a time each, ended when
@@ -28,14 +31,18 @@ type Kind = 'layer' | 'chore';
  */
 export class UnpackPool {
   readonly #max: Readonly<Record<Kind, number>>;
-  readonly #busy: Record<Kind, number> = {layer: 0, chore: 0};
-  readonly #waiting: Record<Kind, ((value: undefined) => void)[]> = {layer: [], chore: []};
+  readonly #busy: Record<Kind, number> = {layer: 0, chore: 0, removal: 0};
+  readonly #waiting: Record<Kind, ((value: undefined) => void)[]> = {
+    layer: [],
+    chore: [],
+    removal: [],
+  };
   readonly #idle: {readonly worker: UnpackProcess; readonly timer: NodeJS.Timeout}[] = [];
   readonly #running = new Set<UnpackProcess>();
   #isClosed = false;
 
   constructor({layersMax}: UnpackPoolOptions) {
-    this.#max = {layer: layersMax, chore: CHORES_MAX};
+    this.#max = {layer: layersMax, chore: CHORES_MAX, removal: REMOVALS_MAX};
   }
 
   /**
@@ -66,11 +73,21 @@ export class UnpackPool {
     });
   }
 
-  /** Runs one of the short jobs. @throws CodedError as the job does */
-  async run(job: SettleJob | SyncJob | RemoveJob): Promise<UnpackDone> {
-    return this.#withWorker('chore', NEVER, async worker => {
+  /**
+   * Runs one of the short jobs.
+   *
+   * @throws CodedError as the job does; the signal's reason, with the job's process gone
+   */
+  async run(
+    job: SettleJob | SyncJob | RemoveJob,
+    signal: AbortSignal = NEVER,
+  ): Promise<UnpackDone> {
+    const kind = job.kind === 'remove' ? 'removal' : 'chore';
+    return this.#withWorker(kind, signal, async worker => {
       worker.start(job satisfies UnpackJob);
-      return worker.answer();
+      const answer = worker.answer();
+      answer.catch(() => undefined); // after an abort it says nothing new
+      return await untilAborted(answer, signal);
     });
   }
 

@@ -72,7 +72,8 @@ async function store(
   }));
   const subject = image.names[0] ?? manifestDigest;
   await stageLayers({pull, subject, layers: sources, configBytes, platform, log}, signal);
-  let stored = await pull.commitImage({manifestDigest, configBytes, manifestBytes, ...first});
+  const created = {manifestDigest, configBytes, manifestBytes, ...first};
+  let stored = await pull.commitImage(created, signal);
   for (const names of more) stored = await images.addName(stored.id, names);
   return stored;
 }
