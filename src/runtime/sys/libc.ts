@@ -84,6 +84,7 @@ const RESULTS: Readonly<Record<string, CType>> = {
   sendto: 'long',
   lgetxattr: 'long',
   llistxattr: 'long',
+  lseek: 'long',
 };
 
 /** The reason of the call that failed last on this thread. */
