@@ -1,4 +1,5 @@
 import {
+  closeSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -10,7 +11,9 @@ import {
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {gzipSync} from 'node:zlib';
-import {lgetxattr} from '#runtime/sys/files';
+import {TarReader} from '#runtime/image/tar-reader';
+import {UnpackTree} from '#runtime/image/unpack-tree';
+import {lgetxattr, openDirectory} from '#runtime/sys/files';
 import {digestOfBytes} from '#shared/oci/digest';
 import {aLayer, anImageStore, layerTrees, leftovers} from '#test/an-image-store';
 import {eventually} from '#test/eventually';
@@ -152,6 +155,34 @@ test('links that lead out of the root lead to places in the root', async t => {
   t.deepEqual(readdirSync(join(mountpoint, outside)).toSorted(), ['a', 'b']);
   t.true(existsSync(join(mountpoint, 'c')));
   t.true(existsSync(join(mountpoint, 'hard')));
+});
+
+test('a layer whose directories and links do not fit into memory is refused', t => {
+  const folder = mkdtempSync(join(tmpdir(), 'slipway-test-tree-'));
+  const rootFd = openDirectory(folder);
+  t.teardown(() => {
+    closeSync(rootFd);
+    rmSync(folder, {recursive: true});
+  });
+  const long = `${'x'.repeat(99)}/`.repeat(10);
+  const attribute = {'SCHILY.xattr.user.long': long};
+  const kinds: Readonly<Record<string, (name: string) => TarEntryOptions>> = {
+    links: name => ({...symlink(name, ''), pax: {linkpath: long}}),
+    directories: name => ({...directory(`${name}/`), pax: attribute}),
+    whiteouts: name => file(`.wh.${name}`),
+    'hard links': name => ({path: name, type: '1', link: 'below', pax: {linkpath: long}}),
+    'directories without an entry': name => file(`${name}/file`),
+  };
+  for (const [kind, entry] of Object.entries(kinds)) {
+    using tree = new UnpackTree(rootFd, {rememberedBytesMax: 100_000});
+    const names = Array.from({length: 1_000}, (_, index) => `${kind} ${index}`);
+    const archive = tarOf(...names.map(entry));
+    t.throws(() => { new TarReader(tree).push(archive); }, {code: 'ERR_LAYER_INVALID', message: /memory/}, kind); // prettier-ignore
+  }
+  using tree = new UnpackTree(rootFd, {rememberedBytesMax: 100_000});
+  const files = Array.from({length: 1_000}, (_, index) => file(`file ${index}`));
+  new TarReader(tree).push(tarOf(...files));
+  t.is(tree.finish().inodes, 1_000);
 });
 
 test('an attribute by which overlayfs could be misled is left out', async t => {

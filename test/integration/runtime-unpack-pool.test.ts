@@ -16,6 +16,7 @@ test('a removal that takes long does not hold up the layers of a pull', async t 
   mkdirSync(join(trash, 'tree'), {recursive: true});
   const removal = bench.pool.run({kind: 'remove', directory: trash});
   const worker = await stoppedWorker();
+  t.true(contentOf(worker, 'cmdline').split('\0').includes('--max-old-space-size=512'));
   const settled = await bench.pool.run(aSettleJob(folder.path), AbortSignal.timeout(30_000));
   t.is(settled.kind, 'done');
   t.deepEqual(readdirSync(trash), ['tree']);

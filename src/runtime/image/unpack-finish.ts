@@ -1,6 +1,7 @@
 import {setMode, setOwner, setTime, type ByteString} from '../sys/tree.ts';
 import {systemError} from '../sys/libc.ts';
 import {OPAQUE_ATTRIBUTE, setAttributes} from './extended-attributes.ts';
+import {layerInvalid} from './layer-invalid.ts';
 import {
   type Directory,
   type DirectoryMetadata,
@@ -17,13 +18,20 @@ export interface PendingWork {
 }
 
 const IMPLIED_MODE = 0o755;
+/** Of all paths together: they go through the memory of two workers as one text. */
+const PENDING_BYTES_MAX = 64 * 1024 ** 2;
 
 /**
  * Gives every directory what its entry says, inner ones first: writing into a directory changes
  * its time, and a directory's mode and owner would be inherited by what is made in it.
  */
 export function finishTree(tree: DirectoryTree): PendingWork {
-  const pending: MutablePending = {impliedDirectories: [], whiteouts: [], hardLinks: []};
+  const pending: MutablePending = {
+    impliedDirectories: [],
+    whiteouts: [],
+    hardLinks: [],
+    bytes: 0,
+  };
   finish(tree, tree.root, pending);
   return pending;
 }
@@ -32,6 +40,7 @@ interface MutablePending {
   readonly impliedDirectories: ByteString[];
   readonly whiteouts: ByteString[];
   readonly hardLinks: {readonly path: ByteString; readonly target: ByteString}[];
+  bytes: number;
 }
 
 function finish(tree: DirectoryTree, directory: Directory, pending: MutablePending): void {
@@ -58,10 +67,24 @@ function note(directory: Directory, pending: MutablePending): void {
   if (metadata !== undefined && whiteouts === undefined && hardLinks === undefined) return;
   const path = pathOf(directory);
   const inside = path === '' ? '' : `${path}/`;
-  if (metadata === undefined) pending.impliedDirectories.push(path);
-  for (const name of whiteouts ?? []) pending.whiteouts.push(`${inside}${name}`);
+  if (metadata === undefined) {
+    charge(pending, path);
+    pending.impliedDirectories.push(path);
+  }
+  for (const name of whiteouts ?? []) {
+    charge(pending, inside, name);
+    pending.whiteouts.push(`${inside}${name}`);
+  }
   for (const [name, target] of hardLinks ?? []) {
+    charge(pending, inside, name, target);
     pending.hardLinks.push({path: `${inside}${name}`, target});
+  }
+}
+
+function charge(pending: MutablePending, ...texts: readonly ByteString[]): void {
+  pending.bytes += texts.reduce((sum, text) => sum + text.length, 0);
+  if (pending.bytes > PENDING_BYTES_MAX) {
+    throw layerInvalid('its whiteouts, hard links and directories without an entry are too many');
   }
 }
 

@@ -94,8 +94,11 @@ export class UnpackProcess {
   }
 }
 
-/** Its memory is short-lived; only the young generation matters, and pieces lie outside of it. */
-const NODE_FLAGS = ['--max-semi-space-size=4'];
+/**
+ * Its memory is short-lived: the young generation matters, and pieces lie outside of it. What a
+ * layer makes it remember is limited to half of this (unpack-tree.ts).
+ */
+const NODE_FLAGS = ['--max-semi-space-size=4', '--max-old-space-size=512'];
 
 /** Beside this file from a checkout, beside the daemon's bundle when shipped. */
 function workerPath(): string {

@@ -36,6 +36,10 @@ const OPAQUE_MARKER = '.wh..wh..opq';
 /** aufs keeps its own records under names that start like this. */
 const MARKER_PREFIX = '.wh..wh.';
 const ENTRIES_MAX = 3_000_000;
+/** Files are forgotten once written; half of a worker's heap is for what is not. */
+const REMEMBERED_BYTES_MAX = 256 * 1024 ** 2;
+const DIRECTORY_OVERHEAD_BYTES = 512;
+const NAME_OVERHEAD_BYTES = 160;
 /** As many as the kernel follows in one path. */
 const LINKS_FOLLOWED_MAX = 40;
 const DISK_BLOCK_BYTES = 4096;
@@ -59,14 +63,17 @@ export class UnpackTree implements TarSink, Disposable {
   #file: TarEntry | undefined;
   /** Most entries lie in the same directory as the one before. */
   #last: {readonly text: ByteString; readonly directory: Directory} | undefined;
+  readonly #rememberedBytesMax: number;
   #entries = 0;
+  #rememberedBytes = 0;
   #sizeBytes = 0;
   #diskBytes = 0;
   #inodes = 0;
 
   /** @param rootFd the open, empty directory; owned by the caller */
-  constructor(rootFd: number) {
+  constructor(rootFd: number, {rememberedBytesMax = REMEMBERED_BYTES_MAX} = {}) {
     this.#tree = new DirectoryTree(rootFd);
+    this.#rememberedBytesMax = rememberedBytesMax;
   }
 
   /** @throws CodedError ERR_LAYER_INVALID; `SystemError`, e.g. ENOSPC */
@@ -85,7 +92,7 @@ export class UnpackTree implements TarSink, Disposable {
     if (name === undefined) {
       this.#describe(this.#tree.root, entry);
     } else if (name === OPAQUE_MARKER || !names.some(part => part.startsWith(MARKER_PREFIX))) {
-      const directory = this.#make(names.slice(0, -1));
+      const directory = this.#make(names.slice(0, -1), entry.path);
       if (name === base) this.#last = {text, directory};
       this.#place(entry, directory, name);
     }
@@ -128,6 +135,7 @@ export class UnpackTree implements TarSink, Disposable {
   }
 
   #place(entry: TarEntry, parent: Directory, name: ByteString): void {
+    if (entry.kind !== 'file' || name.startsWith(WHITEOUT_PREFIX)) this.#remember(entry);
     if (name === OPAQUE_MARKER) {
       parent.isOpaque = true;
       return;
@@ -229,8 +237,11 @@ export class UnpackTree implements TarSink, Disposable {
     directory.metadata = {mode, uid, gid, modified, attributes: attributes.filter(isSettable)};
   }
 
-  #make(names: readonly ByteString[]): Directory {
-    return this.#walk(names, (at, name) => this.#makeIn(at, name, {isImplied: true})) as Directory;
+  #make(names: readonly ByteString[], path: ByteString): Directory {
+    return this.#walk(names, (at, name) => {
+      this.#charge(path.length);
+      return this.#makeIn(at, name, {isImplied: true});
+    }) as Directory;
   }
 
   #find(names: readonly ByteString[]): Directory | undefined {
@@ -274,6 +285,7 @@ export class UnpackTree implements TarSink, Disposable {
       made.isOpaque = true; // what it takes the place of hid the lower layers
     }
     if (isImplied) this.#count();
+    this.#charge(DIRECTORY_OVERHEAD_BYTES);
     this.#inodes++;
     this.#diskBytes += DISK_BLOCK_BYTES;
     return made;
@@ -298,6 +310,19 @@ export class UnpackTree implements TarSink, Disposable {
     parent.children.delete(name);
     parent.whiteouts?.delete(name);
     this.#last = undefined;
+  }
+
+  /** A name, cut out of a path, keeps all of the path in memory. */
+  #remember({path, linkPath, attributes}: TarEntry): void {
+    const attributeBytes = attributes.reduce((sum, {value}) => sum + value.length, 0);
+    this.#charge(NAME_OVERHEAD_BYTES + path.length + linkPath.length + attributeBytes);
+  }
+
+  #charge(bytes: number): void {
+    this.#rememberedBytes += bytes;
+    if (this.#rememberedBytes > this.#rememberedBytesMax) {
+      throw layerInvalid('its directories, links and whiteouts do not fit into memory');
+    }
   }
 
   #count(): void {

@@ -5,6 +5,7 @@
 import {closeSync} from 'node:fs';
 import {messageOf, isCoded, isErrno} from '#shared/errors';
 import type {RuntimeErrorCode} from '../errors.ts';
+import {endOomProtection} from '../process/oom-protection.ts';
 import {openDirectory, syncfs} from '../sys/files.ts';
 import {InputReader} from './input-reader.ts';
 import {emptyDirectory} from './remove-tree.ts';
@@ -20,6 +21,7 @@ const NOTHING_MADE = {
   isPending: false,
 } as const;
 
+endOomProtection(); // what an archive makes it need must not cost other processes their life
 process.umask(0); // modes come from archives
 await run();
 

@@ -1,5 +1,6 @@
-import {fstatSync, readFileSync, readSync} from 'node:fs';
+import {fstatSync, readFileSync, readSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
+import {endOomProtection} from '#runtime/process/oom-protection';
 import {openPipe} from '#runtime/process/pipe';
 import {runCommand} from '#runtime/process/run';
 import {spawnProcess} from '#runtime/process/spawn';
@@ -13,6 +14,21 @@ const {signal} = new AbortController();
 const TIMEOUT_MS = 20_000;
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
 const shell = (script: string): readonly string[] => ['/bin/sh', '-c', script];
+
+test('a process gives up the protection that it inherited, and nothing else', async t => {
+  await using folder = await temporaryFolder();
+  const path = join(folder.path, 'oom_score_adj');
+  for (const [before, after] of [
+    ['-999\n', '0'],
+    ['0\n', '0\n'],
+    ['300\n', '300\n'],
+  ] as const) {
+    writeFileSync(path, before);
+    endOomProtection(path);
+    t.is(readFileSync(path, 'utf8'), after);
+  }
+  t.notThrows(() => { endOomProtection(join(folder.path, 'missing')); }); // prettier-ignore
+});
 
 test('runCommand() gives what a program wrote and its exit code', async t => {
   const result = await runCommand({
