@@ -152,7 +152,7 @@ export const runtimeSchema = z.strictObject({
         .min(1, {error: 'expected at least 1'})
         .max(16, {error: 'expected at most 16'})
         .default(3)
-        .describe('Layers of an image that are fetched at once.'),
+        .describe('Layers that are fetched and unpacked at once, of all images together.'),
       progressTimeoutSeconds: z
         .int({error: 'expected a whole number of seconds'})
         .min(1, {error: 'expected at least 1'})
