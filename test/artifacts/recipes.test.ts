@@ -3,7 +3,13 @@ import {join} from 'node:path';
 import {catalogue, componentOf, filesOf} from '#artifacts/catalogue';
 import {compareVersions, ensureAptPackages, goVersion} from '#artifacts/prerequisites';
 import {parseNeeds, unmetNeeds} from '#artifacts/sources/debian-programs';
-import {buildFailure, commandName, goSettings, isTransient} from '#artifacts/sources/compile-go';
+import {
+  buildFailure,
+  cgoPackages,
+  commandName,
+  goSettings,
+  isTransient,
+} from '#artifacts/sources/compile-go';
 import {recipeOn, selectEntries} from '#artifacts/sources/extract-debian';
 import {takeNpmProgram} from '#artifacts/sources/npm-program';
 import {machineArch, openPackagesSource} from '#artifacts/sources/packages';
@@ -87,6 +93,26 @@ test('programs with C parts are linked statically, the others are built without 
   t.is(without.env['GOARCH'], 'arm64');
   t.is(without.env['GOTOOLCHAIN'], 'local');
   t.deepEqual(without.flags, ['-ldflags', '-s -w -X main.version=1.5.2']);
+});
+
+test('C parts of Go programs bring pkg-config, which finds their libraries, where it is missing', t => {
+  const {recipe} = componentOf('runc');
+  if (recipe.kind !== 'go') return void t.fail();
+  const compiler = ['gcc', 'libc6-dev', 'libseccomp-dev'];
+  t.deepEqual(
+    cgoPackages(recipe, () => false),
+    [...compiler, 'pkg-config'],
+  );
+  t.deepEqual(
+    cgoPackages(recipe, command => command === 'pkg-config'),
+    compiler,
+    'also another package has it: pkgconf',
+  );
+  const {cgo: _cgo, ...pure} = recipe;
+  t.deepEqual(
+    cgoPackages(pure, () => false),
+    [],
+  );
 });
 
 test('a command is named as go build names it', t => {

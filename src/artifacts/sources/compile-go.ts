@@ -2,7 +2,7 @@ import {mkdir} from 'node:fs/promises';
 import {join} from 'node:path';
 import {CodedError} from '#shared/errors';
 import {lastLines} from '#shared/last-lines';
-import {run} from '#shared/local-process';
+import {hasCommand, run} from '#shared/local-process';
 import type {Arch} from '../artifact.ts';
 import type {Component, FileName, GoRecipe} from '../recipe.ts';
 import type {ArtifactsErrorCode} from '../errors.ts';
@@ -55,7 +55,7 @@ export async function compileGo(
   {arch, signal, onProgress}: SourceOptions,
 ): Promise<Readonly<Partial<Record<FileName, string>>>> {
   const {component, recipe, moduleFolder, folder} = job;
-  await ensureAptPackages(recipe.cgo?.aptPackages ?? [], {signal, onProgress});
+  await ensureAptPackages(cgoPackages(recipe, hasCommand), {signal, onProgress});
   const output = join(folder, 'bin');
   await mkdir(output);
   const {env, flags} = goSettings(recipe, arch);
@@ -75,6 +75,17 @@ export async function compileGo(
   }
   const names = Object.entries(recipe.packages);
   return Object.fromEntries(names.map(([file, path]) => [file, join(output, commandName(path))]));
+}
+
+/**
+ * Debian packages that a module with C parts is compiled with.
+ *
+ * pkg-config is the one of them that is not in the recipe, and so not in its key: it only finds the
+ * libraries (cgo(1), `#cgo pkg-config`), whatever package brought it.
+ */
+export function cgoPackages({cgo}: GoRecipe, has: (command: string) => boolean): readonly string[] {
+  if (cgo === undefined) return [];
+  return has('pkg-config') ? cgo.aptPackages : [...cgo.aptPackages, 'pkg-config'];
 }
 
 /** The name that `go build` gives a command: the last element of its path that is no version. */
