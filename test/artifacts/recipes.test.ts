@@ -16,6 +16,7 @@ import {machineArch, openPackagesSource} from '#artifacts/sources/packages';
 import {hasCommand, run} from '#shared/local-process';
 import {writeProgram} from '#test/program-file';
 import {temporaryFolder} from '#test/temporary-folder';
+import {testWhere} from '#test/test-where';
 import test from 'ava';
 
 const {signal} = new AbortController();
@@ -303,7 +304,7 @@ test('a program of npm is that of this architecture and of the version that the 
   );
 });
 
-const withReadelf = hasCommand('readelf') ? test : test.skip; // binutils come when they are needed
+const withReadelf = testWhere(hasCommand('readelf'), 'readelf of binutils');
 withReadelf("the layer below Node has the libraries that Node's binary asks for", async t => {
   const path = join(
     import.meta.dirname,

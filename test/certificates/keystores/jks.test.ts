@@ -3,9 +3,10 @@ import test, {type ExecutionContext} from 'ava';
 import {createJks, createJksTruststore} from '#certificates/keystores/jks';
 import {aChain, type AChain} from '#test/certificates/a-chain';
 import {exportKey, hasKeytool, listKeystore} from '#test/certificates/keystore-tools';
+import {testWhere} from '#test/test-where';
 
 const password = 'changeit';
-const javaTest = hasKeytool ? test : test.skip; // Java is not on this machine
+const javaTest = testWhere(hasKeytool, "Java's keytool");
 
 javaTest('createJks() makes one key entry with its chain and the CA for keytool', async t => {
   const chain = await aChain();

@@ -10,11 +10,12 @@ import {DerReader, derTags, readSequence} from '#certificates/x509/der';
 import {readObjectIdentifier, readSmallInteger} from '#certificates/x509/der-values';
 import {aChain, type AChain} from '#test/certificates/a-chain';
 import {hasKeytool, listKeystore, openPkcs12} from '#test/certificates/keystore-tools';
+import {testWhere} from '#test/test-where';
 
 const profiles = ['LegacyRC2', 'LegacyDES', 'Modern2023', 'Modern2026'] as const;
 const password = 'changeit, ünd "mehr"';
 
-const javaTest = hasKeytool ? test : test.skip; // Java is not on this machine
+const javaTest = testWhere(hasKeytool, "Java's keytool");
 
 // openssl 3.0 cannot read the newest profile; Node's own OpenSSL and the test below can
 const opensslProfiles = profiles.filter(profile => profile !== 'Modern2026');

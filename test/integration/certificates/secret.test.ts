@@ -174,7 +174,7 @@ test.serial(
 );
 
 test.serial(
-  'keystores open with the passwords that their Secret and the specification have',
+  `keystores open with the passwords that their Secret and the specification have${hasKeytool ? '' : " (the JKS not opened: it needs Java's keytool)"}`,
   async t => {
     const namespace = await site.namespace();
     await site.apply(password(namespace, 'from-secret'));
@@ -193,10 +193,7 @@ test.serial(
     const opened = await openPkcs12(data['keystore.p12'] ?? Buffer.of(), 'from-secret');
     t.is(opened.status, 0, opened.stderr);
     t.is((await openPkcs12(data['truststore.p12'] ?? Buffer.of(), 'from-secret')).status, 0);
-    if (!hasKeytool) {
-      t.log('Java is not on this machine: the JKS was not opened');
-      return;
-    }
+    if (!hasKeytool) return;
     const listed = await listKeystore(data['keystore.jks'] ?? Buffer.of(), 'from-spec');
     t.is(listed.status, 0, listed.stdout);
     t.is((await listKeystore(data['truststore.jks'] ?? Buffer.of(), 'from-spec')).status, 0);

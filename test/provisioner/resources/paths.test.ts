@@ -5,6 +5,7 @@ import type {Change} from '#provisioner/resources/change';
 import type {FileResource, Resource} from '#provisioner/role/resource';
 import {anArtifact, only, runOn, type RunOptions, stateOf} from '#test/a-host-run';
 import {FolderHost, isRoot, shells} from '#test/folder-host';
+import {testWhere} from '#test/test-where';
 
 type Make = (host: FolderHost) => Resource;
 
@@ -195,7 +196,7 @@ async function spoilWith(host: FolderHost, resource: Resource, spoil: string): P
   if (exitCode !== 0) throw new Error(stderr);
 }
 
-(isRoot ? test : test.skip)('another owner is put right (needs root)', async t => {
+testWhere(isRoot, 'root')('another owner is put right', async t => {
   using host = new FolderHost();
   for (const kind of ['file', 'directory', 'program']) {
     const resource = (kinds[kind] as Make)(host);
