@@ -7,11 +7,13 @@
  */
 import {messageOf} from '#shared/errors';
 import {startArtifacts} from '#test/run/artifacts';
-import {missingReason} from '#test/run/machine';
+import {takeMachine, missingReason} from '#test/run/machine';
 import {findLeftovers, snapshotMachine} from '#test/run/leftovers';
 import {removeDeadLab, removeLeftLab} from '#test/run/left-lab';
+import {removeLeftProcesses} from '#test/run/left-processes';
 import {runChecks, runLevel, type LevelOptions, type LevelResult} from '#test/run/level';
 import {formatResults, formatTotals, totalsOf} from '#test/run/report';
+import {markRun} from '#test/run/this-run';
 
 const STEPS = ['check', 'unit', 'lab', 'integration', 'e2e', 'chaos'] as const;
 type Step = (typeof STEPS)[number];
@@ -40,6 +42,12 @@ async function main(words: readonly string[], signal: AbortSignal): Promise<numb
   }
   const named = STEPS.filter(step => words.includes(step));
   const wanted = named.length === 0 ? DEFAULT_STEPS : named;
+  const needsMachine = wanted.some(step => !CODE_STEPS.includes(step));
+  await using machine = needsMachine ? await takeMachine() : undefined;
+  if (machine?.isTaken === true) {
+    console.error('npm test: another test run has this machine; start again when it has ended');
+    return EXIT_FAILED;
+  }
   const results = await runSteps(wanted, signal).catch((error: unknown) => [
     failedStep('run', messageOf(error)),
   ]);
@@ -58,6 +66,7 @@ async function runSteps(wanted: readonly Step[], signal: AbortSignal): Promise<L
   const code = pick(CODE_STEPS);
   if (code.length === wanted.length) return await runTrack(code, step => runStep(step, {signal}));
   const reason = await missingReason(signal);
+  const mark = markRun();
   const before = reason === undefined ? await cleanMachine(signal) : undefined;
   const artifacts = before === undefined ? undefined : startArtifacts(signal);
   const runNiced = async (step: Step) => await runStep(step, {signal, niceness: NICENESS[step]});
@@ -78,7 +87,7 @@ async function runSteps(wanted: readonly Step[], signal: AbortSignal): Promise<L
   ]);
   await artifacts?.stop();
   const results = tracks.flat();
-  if (before !== undefined) results.push(await cleanUp(before));
+  if (before !== undefined) results.push(await cleanUp(before, mark));
   return results;
 }
 
@@ -108,13 +117,17 @@ async function cleanMachine(signal: AbortSignal): ReturnType<typeof snapshotMach
 }
 
 /** What tests leave behind is removed, and counts as a failure of theirs. */
-async function cleanUp(before: Awaited<ReturnType<typeof snapshotMachine>>): Promise<LevelResult> {
+async function cleanUp(
+  before: Awaited<ReturnType<typeof snapshotMachine>>,
+  mark: string,
+): Promise<LevelResult> {
   const started = performance.now();
   const left: string[] = [];
   try {
     left.push(...findLeftovers(before, await snapshotMachine()));
-    const owner = await removeLeftLab();
-    if (owner !== undefined) left.push(`the lab of ${owner} was still up`);
+    const lab = await removeLeftLab();
+    if (lab !== undefined) left.push(lab);
+    left.push(...(await removeLeftProcesses(mark)));
     const stayed = findLeftovers(before, await snapshotMachine());
     if (stayed.length > 0) left.push(`not removed: ${stayed.join(', ')}`);
   } catch (error) {

@@ -1,7 +1,14 @@
+import {spawn} from 'node:child_process';
+import {once} from 'node:events';
 import test from 'ava';
+import {CHECKOUT} from '#lab/folders';
+import {takeMachineLock} from '#shared/machine-lock';
+import {isLabOfRun} from '#test/run/left-lab';
 import {findLeftovers} from '#test/run/leftovers';
+import {removeLeftProcesses} from '#test/run/left-processes';
 import {formatTotals, totalsOf} from '#test/run/report';
 import {TapReader, type TapTest} from '#test/run/tap';
+import {labFolderPrefix} from '#test/run/this-run';
 
 const TAP = `TAP version 13
 ok 1 - a › passes
@@ -50,4 +57,42 @@ test('leftovers are what came and stayed, not what went', t => {
   t.deepEqual(findLeftovers(before, {interface: ['lo', 'eth0'], mount: ['/']}), []);
   const after = {interface: ['lo', 'eth0', 'slipway0'], mount: ['/', '/', '/new', '/new']};
   t.deepEqual(findLeftovers(before, after), ['interface slipway0', 'mount /new']);
+});
+
+test("what a machine does by itself meanwhile is nobody's leftover", t => {
+  const after = {
+    mount: ['/run/user/1000', '/run/user/1000/doc', '/run/netns', '/run/users'],
+    'control group': ['system.slice/apt-daily.service', 'systemd/user.slice', 'slipway-lab'],
+  };
+  t.deepEqual(findLeftovers({}, after), ['mount /run/users', 'control group slipway-lab']);
+});
+
+test('a lab is removed after the tests only when it is of their checkout, or in a folder of theirs', t => {
+  t.true(isLabOfRun(CHECKOUT));
+  t.true(isLabOfRun(`${labFolderPrefix()}Xy1`));
+  t.false(isLabOfRun(`${CHECKOUT}-2`));
+  t.false(isLabOfRun('/home/somebody/slipway'));
+  t.false(isLabOfRun(labFolderPrefix().replace(/-[^-]*-$/, '-other-')));
+});
+
+test('a process that a test left is found by the mark of the run, named and killed', async t => {
+  const mark = `SLIPWAY_TEST_MARK=${process.pid}`;
+  const env = {...process.env, SLIPWAY_TEST_MARK: String(process.pid)};
+  const child = spawn('sleep', ['4711'], {env, detached: true});
+  const ended = once(child, 'exit');
+  await once(child, 'spawn');
+  t.deepEqual(await removeLeftProcesses(mark, 0), [`process ${child.pid} sleep 4711`]);
+  t.deepEqual(await ended, [null, 'SIGKILL']);
+  t.deepEqual(await removeLeftProcesses(mark, 0), []);
+});
+
+test("the machine's lock is one process's at a time, and free again afterwards", async t => {
+  const name = `slipway-lock-test-${process.pid}`;
+  {
+    await using held = await takeMachineLock(name);
+    t.truthy(held);
+    t.is(await takeMachineLock(name), undefined);
+  }
+  await using again = await takeMachineLock(name);
+  t.truthy(again);
 });

@@ -3,10 +3,10 @@
 // operation, held by one `up` or `down` while it works.
 import {existsSync} from 'node:fs';
 import {mkdir, readFile, rm} from 'node:fs/promises';
-import {createServer, type Server} from 'node:net';
 import {join} from 'node:path';
-import {CodedError, isErrno} from '#shared/errors';
+import {CodedError} from '#shared/errors';
 import {writeFileAtomic} from '#shared/files';
+import {takeMachineLock} from '#shared/machine-lock';
 import {groupProcesses} from './cgroups.ts';
 import type {LabErrorCode} from './errors.ts';
 
@@ -15,10 +15,6 @@ export const LAB_RUN_FOLDER = '/run/slipway-lab';
 const OWNER_FILE = join(LAB_RUN_FOLDER, 'owner.json');
 const OWNER_BYTES_MAX = 4096; // one path
 
-/**
- * An abstract socket (first byte zero, unix(7)): the kernel lets one process bind it and frees it
- * when that process ends in whatever way, so the operation's lock is never stale.
- */
 const OPERATION_NAME = 'slipway-lab';
 
 export type OwnerDecision =
@@ -111,28 +107,11 @@ export async function withOperation<T>(
   work: () => Promise<T>,
   name: string = OPERATION_NAME,
 ): Promise<T> {
-  const server = await bindOperation(name);
-  try {
-    return await work();
-  } finally {
-    await new Promise(resolve => server.close(resolve));
-  }
-}
-
-async function bindOperation(name: string): Promise<Server> {
-  const server = createServer(socket => socket.destroy());
-  try {
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(`\0${name}`, resolve);
-    });
-  } catch (cause) {
-    if (!isErrno(cause, 'EADDRINUSE')) throw cause;
-    throw new CodedError<LabErrorCode>(
-      'ERR_LAB_BUSY',
-      'another "provision lab up" or "down" is at work on this machine',
-      {hint: 'wait until it ends, then try again', cause},
-    );
-  }
-  return server;
+  await using held = await takeMachineLock(name);
+  if (held !== undefined) return await work();
+  throw new CodedError<LabErrorCode>(
+    'ERR_LAB_BUSY',
+    'another "provision lab up" or "down" is at work on this machine',
+    {hint: 'wait until it ends, then try again'},
+  );
 }

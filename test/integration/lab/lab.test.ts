@@ -15,6 +15,7 @@ import {parseYaml} from '#shared/yaml';
 import {killGroup} from '#lab/cgroups';
 import {createLab} from '#lab/lab';
 import {removeDeadLab} from '#test/run/left-lab';
+import {labFolderPrefix} from '#test/run/this-run';
 
 const BUILD_TIMEOUT_MS = 600_000;
 const needsRoot = process.getuid?.() === 0 ? undefined : 'needs root';
@@ -243,7 +244,7 @@ test.serial('tests begin without what a killed lab left on the machine', async t
 });
 
 async function createTestLab() {
-  const checkout = await mkdtemp(join(tmpdir(), 'slipway-lab-'));
+  const checkout = await mkdtemp(labFolderPrefix());
   return {...createLab(checkout), checkout, before: new Set<string>() as Snapshot};
 }
 

@@ -8,8 +8,6 @@ export type MachineSnapshot = Readonly<Record<string, readonly string[]>>;
 
 /** Reads interfaces, network namespaces, mounts, control groups and packet filter tables. */
 export async function snapshotMachine(): Promise<MachineSnapshot> {
-  // `ip netns add` mounts this folder on itself when it is first used after a boot, for good.
-  const isKept = (path: string): boolean => path === '' || path === '/run/netns';
   const mounts = await readFile('/proc/self/mountinfo', 'utf8');
   return {
     interface: await names('/sys/class/net'),
@@ -17,7 +15,7 @@ export async function snapshotMachine(): Promise<MachineSnapshot> {
     mount: mounts
       .split('\n')
       .map(line => line.split(' ')[4] ?? '')
-      .filter(path => !isKept(path)),
+      .filter(path => path !== ''),
     'control group': await controlGroups(),
     'packet filter table': await filterTables(),
   };
@@ -27,8 +25,16 @@ export async function snapshotMachine(): Promise<MachineSnapshot> {
 export function findLeftovers(before: MachineSnapshot, after: MachineSnapshot): readonly string[] {
   return Object.entries(after).flatMap(([kind, found]) => {
     const known = new Set(before[kind]);
-    return [...new Set(found)].filter(name => !known.has(name)).map(name => `${kind} ${name}`);
+    const come = [...new Set(found)].filter(name => !known.has(name) && !isOfMachine(kind, name));
+    return come.map(name => `${kind} ${name}`);
   });
+}
+
+/** What comes by itself meanwhile: somebody logs in, systemd starts a service or a timer's work. */
+function isOfMachine(kind: string, name: string): boolean {
+  // `ip netns add` mounts its folder on itself when it is first used after a boot, for good.
+  if (kind === 'mount') return name === '/run/netns' || name.startsWith('/run/user/');
+  return kind === 'control group' && /(^|\/)(user|system)\.slice(\/|$)/.test(name);
 }
 
 /** Of the top of every hierarchy: a lab's, and a runtime's, are there. */
