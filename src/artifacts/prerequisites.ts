@@ -1,15 +1,13 @@
 import {readFile} from 'node:fs/promises';
 import {join} from 'node:path';
+import {aptGet} from '#shared/apt';
 import {CodedError} from '#shared/errors';
-import {lastLines} from '#shared/last-lines';
 import {hasCommand, run} from '#shared/local-process';
 import type {ArtifactsErrorCode} from './errors.ts';
 import {type OnProgress, reportWork} from './progress.ts';
 
 const GO_HINT =
   'install Go from your distribution or https://go.dev/dl and put it into PATH, then run again';
-const APT_TIMEOUT_MS = 15 * 60_000;
-const APT_LOCK_SECONDS = 300;
 
 /**
  * The version of the Go compiler in PATH, e.g. `go1.26.8`.
@@ -57,17 +55,14 @@ export async function ensureAptPackages(
 ): Promise<void> {
   const missing = await missingPackages(packages, signal);
   if (missing.length === 0) return;
-  const install = ['apt-get', 'install', '--yes', '--no-install-recommends', ...missing];
+  const install = ['install', '--yes', '--no-install-recommends', ...missing];
   if (process.getuid?.() !== 0 || !hasCommand('apt-get')) {
-    throw packagesMissing(missing, `run: sudo ${install.join(' ')}`);
+    throw packagesMissing(missing, `run: sudo apt-get ${install.join(' ')}`);
   }
   const detail = `installing ${missing.join(' ')}`;
   await reportWork({component: 'prerequisites', onProgress, detail}, async () => {
-    if ((await aptGet(install, signal)).exitCode === 0) return;
-    await aptGet(['apt-get', 'update'], signal); // the package lists may be absent or old
-    const {exitCode, stderr} = await aptGet(install, signal);
-    if (exitCode === 0) return;
-    throw packagesMissing(missing, `see what apt says: ${lastLines(stderr)}`);
+    const {isDone, said} = await aptGet(install, {signal});
+    if (!isDone) throw packagesMissing(missing, `see what apt says: ${said}`);
   });
 }
 
@@ -80,13 +75,6 @@ async function missingPackages(
   const {stdout} = await run([...argv, ...packages], {signal, env: {LC_ALL: 'C'}});
   const installed = new Set(stdout.split('\n'));
   return packages.filter(name => !installed.has(`${name} installed`));
-}
-
-async function aptGet(argv: readonly string[], signal: AbortSignal) {
-  const [command = '', ...args] = argv;
-  const options = ['-o', `DPkg::Lock::Timeout=${APT_LOCK_SECONDS}`, '-o', 'Acquire::Retries=3'];
-  const env = {DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C'};
-  return await run([command, ...options, ...args], {signal, env, timeoutMs: APT_TIMEOUT_MS});
 }
 
 async function newestGoLine(goFolder: string, modules: readonly string[]): Promise<string> {

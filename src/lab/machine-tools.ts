@@ -1,8 +1,9 @@
+import {aptGet} from '#shared/apt';
 import {CodedError} from '#shared/errors';
 import {hasCommand} from '#shared/local-process';
 import type {LabErrorCode} from './errors.ts';
 import {labStep, type OnLabEvent} from './events.ts';
-import {machineCommand} from './machine-command.ts';
+import {quoteOutput} from './machine-command.ts';
 
 /** What the lab calls on the machine, and the Debian package that has it. None starts a service. */
 const PACKAGE_OF_COMMAND: Readonly<Record<string, string>> = {
@@ -23,7 +24,8 @@ const PACKAGE_OF_COMMAND: Readonly<Record<string, string>> = {
 /**
  * Installs with apt-get what the lab needs and the machine lacks.
  *
- * @throws CodedError `ERR_LAB_NOT_LINUX`, `ERR_LAB_NEEDS_ROOT`, `ERR_LAB_TOOL_MISSING`
+ * @throws CodedError `ERR_LAB_NOT_LINUX`, `ERR_LAB_NEEDS_ROOT`, `ERR_LAB_TOOL_MISSING`,
+ *   `ERR_LAB_NO_PACKAGE_SOURCE`
  */
 export async function ensureMachineTools({
   signal,
@@ -35,7 +37,7 @@ export async function ensureMachineTools({
   requireRoot();
   const packages = missingPackages(hasCommand);
   if (packages.length === 0) return;
-  const install = `apt-get install --yes --no-install-recommends ${packages.join(' ')}`;
+  const install = ['install', '--yes', '--no-install-recommends', ...packages];
   if (!hasCommand('apt-get')) {
     throw new CodedError<LabErrorCode>(
       'ERR_LAB_TOOL_MISSING',
@@ -43,16 +45,15 @@ export async function ensureMachineTools({
       {hint: 'install these programs, or use the Vagrantfile on this distribution'},
     );
   }
-  await labStep(`install ${packages.join(' ')}`, onEvent, () =>
-    withPackageLists(signal, () =>
-      machineCommand(install.split(' '), {
-        signal,
-        env: {DEBIAN_FRONTEND: 'noninteractive'},
-        code: 'ERR_LAB_TOOL_MISSING',
-        hint: `run "${install}" by hand and read its message`,
-      }),
-    ),
-  );
+  await labStep(`install ${packages.join(' ')}`, onEvent, async () => {
+    const {isDone, isUpdateFailed, said} = await aptGet(install, {signal});
+    if (isDone) return;
+    throw new CodedError<LabErrorCode>(
+      isUpdateFailed ? 'ERR_LAB_NO_PACKAGE_SOURCE' : 'ERR_LAB_TOOL_MISSING',
+      `apt-get could not install ${packages.join(', ')}: ${quoteOutput(said)}`,
+      {hint: `run "apt-get update && apt-get ${install.join(' ')}" by hand and read its message`},
+    );
+  });
 }
 
 /** @throws CodedError `ERR_LAB_NOT_LINUX`, `ERR_LAB_NEEDS_ROOT` */
@@ -77,19 +78,4 @@ export function requireRoot(): void {
 export function missingPackages(has: (command: string) => boolean): readonly string[] {
   const missing = Object.entries(PACKAGE_OF_COMMAND).filter(([command]) => !has(command));
   return [...new Set(missing.map(([, name]) => name))];
-}
-
-/** Runs an apt command; where it fails, once more after fetching the lists, which a new machine lacks. */
-export async function withPackageLists<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (!(error instanceof CodedError)) throw error;
-    await machineCommand(['apt-get', 'update'], {
-      signal,
-      code: 'ERR_LAB_NO_PACKAGE_SOURCE',
-      hint: 'run "apt-get update" by hand; its message names the source that fails',
-    });
-    return await work();
-  }
 }

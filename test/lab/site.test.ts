@@ -3,8 +3,8 @@ import {request} from 'node:http';
 import type {AddressInfo} from 'node:net';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
-import test, {type ExecutionContext} from 'ava';
-import {bootstrapCommand, debianMirror, recipeDigest, SITE_PACKAGES} from '#lab/base/recipe';
+import test from 'ava';
+import {bootstrapCommand, recipeDigest, SITE_PACKAGES} from '#lab/base/recipe';
 import {createFileServer, filePath} from '#lab/site/file-server';
 import {formatPackages, formatRelease, poolFileName} from '#lab/site/package-repository';
 
@@ -57,23 +57,6 @@ test('hosts are bare: nothing that the site has to offer is in their base', t =>
   );
   t.deepEqual(argv.slice(-3), ['trixie', '/b', 'http://mirror.invalid/debian']);
 });
-
-const mirrors = test.macro((t: ExecutionContext, lines: readonly string[], expected?: string) => {
-  t.is(debianMirror(lines.join('\n')), expected);
-});
-test("the Debian archive is found among apt's sources", mirrors, [
-  'Node Source|nodistro|http://node.invalid/',
-  'Debian|bookworm-security|http://mirror.invalid/debian-security/',
-  'Debian|bookworm|http://mirror.invalid/proxy/deb/',
-], 'http://mirror.invalid/proxy/deb/'); // prettier-ignore
-test('before the lists were fetched, the archive is known by its address', mirrors, [
-  '$(ORIGIN)|nodistro|http://node.invalid/',
-  '$(ORIGIN)|bookworm|http://mirror.invalid/debian/',
-], 'http://mirror.invalid/debian/'); // prettier-ignore
-test('sources without a Debian archive have no mirror', mirrors, [
-  'Ubuntu|noble|http://u.invalid/ubuntu',
-]);
-test('no sources have no mirror', mirrors, ['']);
 
 test('a request names a file below the folder, whatever it tries', t => {
   t.is(filePath('/srv', '/dists/trixie/InRelease?x=1'), '/srv/dists/trixie/InRelease');

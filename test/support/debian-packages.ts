@@ -1,5 +1,6 @@
 import {mkdir, mkdtemp, readdir, rename, rm} from 'node:fs/promises';
 import {join} from 'node:path';
+import {aptGet} from '#shared/apt';
 import {run} from '#shared/local-process';
 import {defaultCacheDirectory} from '#artifacts/cache';
 
@@ -30,11 +31,8 @@ async function downloaded(name: string, signal: AbortSignal): Promise<string> {
   await mkdir(DOWNLOADS, {recursive: true});
   const own = await mkdtemp(join(DOWNLOADS, `.${name}-`));
   try {
-    const download = () => must(['apt-get', 'download', name], {signal, cwd: own});
-    await download().catch(async () => {
-      await must(['apt-get', 'update'], {signal}); // a new machine, or a list that is too old
-      await download();
-    });
+    const {isDone, said} = await aptGet(['download', name], {signal, cwd: own});
+    if (!isDone) throw new Error(`apt-get download ${name}: ${said}`);
     await rename(own, folder).catch(() => undefined); // another test was first
   } finally {
     await rm(own, {recursive: true, force: true});

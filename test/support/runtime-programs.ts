@@ -1,5 +1,6 @@
 import {mkdir, symlink} from 'node:fs/promises';
 import {join} from 'node:path';
+import {aptGet} from '#shared/apt';
 import {hasCommand, run} from '#shared/local-process';
 import {openArtifactStore} from '#artifacts/store';
 
@@ -51,7 +52,7 @@ async function ensureLibraries(programs: readonly string[], signal: AbortSignal)
   const outputs = programs.map(program => run(['ldd', program], {signal}));
   const isComplete = (await Promise.all(outputs)).every(({stdout}) => !/not found/.test(stdout));
   if (isComplete || !hasCommand('apt-get')) return;
-  const install = ['apt-get', 'install', '--yes', '--no-install-recommends', ...LIBRARIES];
-  const {exitCode} = await run(install, {signal, env: {DEBIAN_FRONTEND: 'noninteractive'}});
-  if (exitCode !== 0) throw new Error(`cannot install ${LIBRARIES.join(' ')} for the tests`);
+  const install = ['install', '--yes', '--no-install-recommends', ...LIBRARIES];
+  const {isDone, said} = await aptGet(install, {signal});
+  if (!isDone) throw new Error(`cannot install ${LIBRARIES.join(' ')} for the tests: ${said}`);
 }

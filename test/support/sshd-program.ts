@@ -1,7 +1,7 @@
 import {existsSync} from 'node:fs';
 import {mkdir, readdir, readFile, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
-import {run} from '#shared/local-process';
+import {aptGet} from '#shared/apt';
 import {unpackDebianPackages} from './debian-packages.ts';
 import {hostProgram} from './host-path.ts';
 
@@ -52,13 +52,10 @@ async function withUser(file: string): Promise<readonly string[]> {
 
 /** What apt would install beside it; only libraries matter to a program that is started by hand. */
 async function missingLibraries(signal: AbortSignal): Promise<readonly string[]> {
-  const simulate = async () => {
-    const argv = ['apt-get', 'install', '--simulate', '--no-install-recommends', PACKAGE];
-    const {exitCode, stdout} = await run(argv, {signal, env: {LC_ALL: 'C'}});
-    return exitCode === 0 ? stdout : undefined;
-  };
-  const plan = (await simulate()) ?? (await run(['apt-get', 'update'], {signal}), await simulate());
-  return [...(plan ?? '').matchAll(/^Inst (lib\S+)/gm)].map(([, name = '']) => name);
+  const argv = ['install', '--simulate', '--no-install-recommends', PACKAGE];
+  const {isDone, stdout, said} = await aptGet(argv, {signal});
+  if (!isDone) throw new Error(`apt-get install --simulate ${PACKAGE}: ${said}`);
+  return [...stdout.matchAll(/^Inst (lib\S+)/gm)].map(([, name = '']) => name);
 }
 
 async function libraryFolders(root: string): Promise<readonly string[]> {

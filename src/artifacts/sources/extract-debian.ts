@@ -2,6 +2,7 @@ import {createWriteStream} from 'node:fs';
 import {lstat, mkdir, readdir, readlink} from 'node:fs/promises';
 import {join} from 'node:path';
 import {pipeline} from 'node:stream/promises';
+import {machineDebianMirror} from '#shared/debian-mirror';
 import {CodedError} from '#shared/errors';
 import {lastLines} from '#shared/last-lines';
 import {hasCommand, run} from '#shared/local-process';
@@ -116,14 +117,10 @@ export async function selectEntries(
   return entries;
 }
 
-/** The mirror that this machine itself uses for Debian; none leaves the choice to mmdebstrap. */
+/** None leaves the choice to mmdebstrap. */
 async function debianMirror(signal: AbortSignal): Promise<readonly string[]> {
-  if (!hasCommand('apt-get')) return [];
-  const {stdout} = await run(['apt-get', 'indextargets', '--format', '$(REPO_URI)'], {signal});
-  return stdout
-    .split('\n')
-    .filter(uri => /^https?:\/\/.*\/debian\/$/.test(uri))
-    .slice(0, 1);
+  const mirror = hasCommand('apt-get') ? await machineDebianMirror(signal) : undefined;
+  return mirror === undefined ? [] : [mirror];
 }
 
 function pathPattern(text: string): RegExp {

@@ -3,14 +3,15 @@ import {existsSync} from 'node:fs';
 import {mkdir, mkdtemp, readdir, readFile, rename, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
+import {aptGet} from '#shared/apt';
+import {machineDebianMirror} from '#shared/debian-mirror';
 import {CodedError} from '#shared/errors';
 import type {LabErrorCode} from '../errors.ts';
 import {labStep, type OnLabEvent} from '../events.ts';
 import {labCacheFolder} from '../folders.ts';
-import {machineCommand} from '../machine-command.ts';
-import {withPackageLists} from '../machine-tools.ts';
+import {machineCommand, quoteOutput} from '../machine-command.ts';
 import {buildRepository} from '../site/package-repository.ts';
-import {bootstrapCommand, debianMirror, MIRROR_TARGET_FORMAT, recipeDigest} from './recipe.ts';
+import {bootstrapCommand, recipeDigest} from './recipe.ts';
 
 /** What all labs of this machine share; read-only once it is in the cache. */
 export interface BaseImage {
@@ -89,11 +90,7 @@ async function removeAbandoned(cache: string): Promise<void> {
 }
 
 async function bootstrap(building: string, signal: AbortSignal): Promise<void> {
-  const targets = await machineCommand(
-    ['apt-get', 'indextargets', '--format', MIRROR_TARGET_FORMAT, 'Created-By: Packages'],
-    {signal, code: 'ERR_LAB_NO_PACKAGE_SOURCE', hint: "check the machine's apt sources"},
-  );
-  const mirror = debianMirror(targets);
+  const mirror = await machineDebianMirror(signal);
   if (mirror === undefined) {
     throw new CodedError<LabErrorCode>(
       'ERR_LAB_NO_PACKAGE_SOURCE',
@@ -118,17 +115,15 @@ async function bootstrap(building: string, signal: AbortSignal): Promise<void> {
 async function fetchRegistry(building: string, signal: AbortSignal): Promise<void> {
   const download = await mkdtemp(join(tmpdir(), 'slipway-registry-'));
   try {
-    await withPackageLists(signal, () =>
-      machineCommand(
-        ['apt-get', '--option', 'APT::Sandbox::User=root', 'download', 'docker-registry'],
-        {
-          signal,
-          cwd: download,
-          code: 'ERR_LAB_BASE_FAILED',
-          hint: 'run "apt-get update && apt-get download docker-registry" by hand',
-        },
-      ),
-    );
+    const argv = ['--option', 'APT::Sandbox::User=root', 'download', 'docker-registry'];
+    const {isDone, said} = await aptGet(argv, {signal, cwd: download});
+    if (!isDone) {
+      throw new CodedError<LabErrorCode>(
+        'ERR_LAB_BASE_FAILED',
+        `the registry's package docker-registry could not be downloaded: ${quoteOutput(said)}`,
+        {hint: 'run "apt-get update && apt-get download docker-registry" by hand'},
+      );
+    }
     const [archive = ''] = await readdir(download);
     await machineCommand(
       ['dpkg-deb', '--extract', join(download, archive), join(building, 'registry')],

@@ -58,25 +58,6 @@ export function bootstrapCommand(options: {
   ];
 }
 
-/** Format of {@link debianMirror}'s lines for `apt-get indextargets`. */
-export const MIRROR_TARGET_FORMAT = '$(ORIGIN)|$(RELEASE)|$(REPO_URI)';
-
-/**
- * The Debian archive among apt's own sources.
- *
- * @param targets lines in {@link MIRROR_TARGET_FORMAT}; the origin is known once lists were fetched
- * @returns undefined where no source is a Debian archive
- */
-export function debianMirror(targets: string): string | undefined {
-  const sources = targets.split('\n').map(line => {
-    const [origin = '', release = '', uri = ''] = line.trim().split('|');
-    return {origin, release, uri};
-  });
-  const archives = sources.filter(({release}) => !release.endsWith('-security'));
-  const known = archives.find(({origin, uri}) => origin === 'Debian' && uri !== '');
-  return (known ?? archives.find(({uri}) => /\/debian\/?$/.test(uri)))?.uri;
-}
-
 function shellQuote(text: string): string {
   return `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }
