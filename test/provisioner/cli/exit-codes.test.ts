@@ -20,9 +20,18 @@ const registries: Readonly<Record<string, ErrorRegistry>> = {
   lab: labErrors,
   certificates: certificatesErrors,
 };
-const all = new Map<string, number>(
-  Object.values(registries).flatMap(each => Object.entries(each)),
+/** What the launchers say before there is a Node: each code with the exit that follows it. */
+const launcherCodes = new Map(
+  [
+    ...readFileSync(`${root}bin/install-packages`, 'utf8').matchAll(
+      /(ERR_[A-Z_]+): [^]*?exit (\d+)/g,
+    ),
+  ].map(([, code = '', exitCode]) => [code, Number(exitCode)]),
 );
+const all = new Map<string, number>([
+  ...Object.values(registries).flatMap(each => Object.entries(each)),
+  ...launcherCodes,
+]);
 const error = (code: string, message = code) => new CodedError(code, message, {hint: 'next'});
 
 for (const [name, registry] of Object.entries(registries)) {
