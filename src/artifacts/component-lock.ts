@@ -1,8 +1,9 @@
 import {randomBytes} from 'node:crypto';
 import {link, mkdir, readFile, rename, rm, writeFile} from 'node:fs/promises';
 import {dirname} from 'node:path';
-import {isErrno} from '#shared/errors';
-import {waitFor} from '#shared/wait-for';
+import {CodedError, isErrno} from '#shared/errors';
+import {isTimeout, waitFor} from '#shared/wait-for';
+import type {ArtifactsErrorCode} from './errors.ts';
 
 export interface LockOptions {
   readonly signal: AbortSignal;
@@ -20,6 +21,8 @@ const POLL_MS = 250;
  * The file names its holder by pid and start time; a holder that no longer runs is replaced. The
  * lock spares work and protects nothing: blobs are named by content and appear by rename, so two
  * holders would at worst build the same thing twice.
+ *
+ * @throws CodedError ERR_BUILD_FAILED when the holder takes too long
  */
 export async function withFileLock<T>(
   path: string,
@@ -31,13 +34,24 @@ export async function withFileLock<T>(
   if (!(await take(path, holder))) {
     onWait();
     const taken = async () => ((await take(path, holder)) ? true : undefined);
-    await waitFor(taken, {signal, timeoutMs, intervalMs: POLL_MS});
+    await waitFor(taken, {signal, timeoutMs, intervalMs: POLL_MS}).catch((error: unknown) => {
+      throw signal.aborted || !isTimeout(error) ? error : heldTooLong(path, timeoutMs);
+    });
   }
   try {
     return await work();
   } finally {
     await rm(path, {force: true});
   }
+}
+
+function heldTooLong(path: string, timeoutMs: number): CodedError<ArtifactsErrorCode> {
+  const minutes = timeoutMs / 60_000;
+  return new CodedError(
+    'ERR_BUILD_FAILED',
+    `another process has held ${path} for more than ${minutes} minutes`,
+    {hint: `the file begins with the id of that process: end it if it hangs, then run again`},
+  );
 }
 
 async function take(path: string, holder: string): Promise<boolean> {

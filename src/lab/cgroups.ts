@@ -6,6 +6,7 @@ import {join} from 'node:path';
 import {isErrno} from '#shared/errors';
 import {waitFor} from '#shared/wait-for';
 import {labNames} from './names.ts';
+import {type TimedWait, waitInTime} from './wait-in-time.ts';
 
 const CGROUP_ROOT = '/sys/fs/cgroup';
 const DEPTH_MAX = 32; // systemd's slices, a pod's, a container's: about ten
@@ -29,7 +30,7 @@ export async function groupProcesses(group: GroupName): Promise<ReadonlySet<numb
 
 /** Ends every process of the group by SIGKILL, the frozen ones too, and waits until none is left. */
 export async function killGroup(group: GroupName, signal: AbortSignal): Promise<void> {
-  await waitFor(
+  await waitInTime(
     async () => {
       await setFrozen(group, false);
       const processes = await groupProcesses(group);
@@ -37,7 +38,7 @@ export async function killGroup(group: GroupName, signal: AbortSignal): Promise<
       for (const processId of processes) killProcess(processId);
       return undefined;
     },
-    {signal, timeoutMs: SETTLE_TIMEOUT_MS, intervalMs: SETTLE_INTERVAL_MS},
+    settling(`the processes of ${title(group)} did not end`, signal),
   );
 }
 
@@ -56,11 +57,10 @@ export async function waitUntilEmpty(
 /** Stops the group's processes where they are, and waits until all of them stand still. */
 export async function freezeGroup(group: GroupName, signal: AbortSignal): Promise<void> {
   await setFrozen(group, true);
-  await waitFor(async () => ((await isFrozen(group)) ? true : undefined), {
-    signal,
-    timeoutMs: SETTLE_TIMEOUT_MS,
-    intervalMs: SETTLE_INTERVAL_MS,
-  });
+  await waitInTime(
+    async () => ((await isFrozen(group)) ? true : undefined),
+    settling(`the processes of ${title(group)} did not stand still`, signal),
+  );
 }
 
 /** Lets frozen processes run on; containers that were paused inside the host run on as well. */
@@ -97,16 +97,29 @@ export async function hasGroup(group: GroupName): Promise<boolean> {
 
 /** Removes the empty group with everything below it, in every hierarchy. */
 export async function removeGroup(group: GroupName, signal: AbortSignal): Promise<void> {
-  await waitFor(
+  await waitInTime(
     async () => {
       for (const folder of await groupFolders(group)) {
         for (const below of (await foldersBelow(folder)).toReversed()) await removeFolder(below);
       }
       return (await groupFolders(group)).length === 0 ? true : undefined;
     },
-    {signal, timeoutMs: SETTLE_TIMEOUT_MS, intervalMs: SETTLE_INTERVAL_MS},
+    settling(`the control groups of ${title(group)} could not be removed`, signal),
   );
 }
+
+function settling(message: string, signal: AbortSignal): TimedWait {
+  return {
+    signal,
+    timeoutMs: SETTLE_TIMEOUT_MS,
+    intervalMs: SETTLE_INTERVAL_MS,
+    code: 'ERR_LAB_STUCK',
+    message,
+    hint: 'try again; a process in state D (ps) holds on until the kernel lets it go',
+  };
+}
+
+const title = (group: GroupName): string => (group === '' ? 'the lab' : group);
 
 async function groupFolders(group: GroupName): Promise<readonly string[]> {
   const unified = existsSync(join(CGROUP_ROOT, 'cgroup.procs'));

@@ -8,13 +8,13 @@ import {freezeGroup, thawGroup} from './cgroups.ts';
 import type {LabErrorCode} from './errors.ts';
 import type {LabFolders} from './folders.ts';
 import {
-  crashHost, hostState, type HostHandle, rebootHost, startHost, waitUntilBooted,
+  crashHost, hostState, type HostHandle, rebootHost, refusePaused, startHost, waitUntilBooted,
 } from './host/lab-host.ts'; // prettier-ignore
 import {requireOwnLab} from './lock.ts';
 import {requireRoot} from './machine-tools.ts';
 import {labNames} from './names.ts';
 import {setCable} from './network.ts';
-import {startPackages, startRegistry, stopService} from './site/site.ts';
+import {isServiceRunning, startPackages, startRegistry, stopService} from './site/site.ts';
 import {sshArguments} from './ssh.ts';
 
 /**
@@ -81,6 +81,7 @@ const hostFaults: Readonly<Record<FaultName, HostFault>> = {
   },
   reboot: async (handle, signal) => {
     await requireRunning(handle);
+    await refusePaused(handle.identity.name);
     await rebootHost(handle, signal);
     await waitUntilBooted(handle, signal);
   },
@@ -110,7 +111,10 @@ const siteFaults: Readonly<Record<FaultName, (context: Context) => Promise<void>
     await startSite(context);
   },
   pause: async ({signal}) => {
-    for (const group of SITE_GROUPS) await freezeGroup(group, signal);
+    const running: string[] = [];
+    for (const group of SITE_GROUPS) if (await isServiceRunning(group)) running.push(group);
+    if (running.length === 0) throw notRunning(SITE_TARGET);
+    for (const group of running) await freezeGroup(group, signal);
   },
   resume: async () => {
     for (const group of SITE_GROUPS) await thawGroup(group);
@@ -141,8 +145,12 @@ async function findHost(folders: LabFolders, name: string): Promise<HostHandle['
 
 async function requireRunning({identity}: HostHandle): Promise<void> {
   if ((await hostState(identity.name)) !== 'stopped') return;
-  throw new CodedError<LabErrorCode>('ERR_LAB_HOST_STOPPED', `${identity.name} is not running`, {
-    hint: `run "provision lab start ${identity.name}" first`,
+  throw notRunning(identity.name);
+}
+
+function notRunning(target: string): CodedError<LabErrorCode> {
+  return new CodedError('ERR_LAB_HOST_STOPPED', `${target} is not running`, {
+    hint: `run "provision lab start ${target}" first`,
   });
 }
 

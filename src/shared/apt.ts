@@ -1,7 +1,8 @@
 import {setTimeout as sleep} from 'node:timers/promises';
 import {lastLines} from './last-lines.ts';
-import {type ProcessResult, run} from './local-process.ts';
+import type {ProcessResult} from './local-process.ts';
 import {takeMachineLock} from './machine-lock.ts';
+import {runWithin} from './run-within.ts';
 
 export interface AptOptions {
   readonly signal: AbortSignal;
@@ -72,13 +73,7 @@ async function callOnceFree(args: readonly string[], options: AptOptions): Promi
 async function call(args: readonly string[], {signal, cwd}: AptOptions): Promise<ProcessResult> {
   const env = {DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C'};
   const given = {signal, env, timeoutMs: CALL_MS_MAX, ...(cwd !== undefined && {cwd})};
-  try {
-    return await run(['apt-get', ...OPTIONS, ...args], given);
-  } catch (error) {
-    if (signal.aborted || !(error instanceof Error) || error.name !== 'TimeoutError') throw error;
-    const stderr = `apt-get ${args[0] ?? ''} did not end within ${CALL_MS_MAX / 60_000} minutes`;
-    return {exitCode: 1, stdout: '', stderr};
-  }
+  return await runWithin(['apt-get', ...OPTIONS, ...args], given);
 }
 
 function outcome(last: ProcessResult, update?: ProcessResult): AptOutcome {

@@ -28,3 +28,8 @@ export async function waitFor<T>(
     });
   }
 }
+
+/** True for what `AbortSignal.timeout()` rejects with: a deadline passed, nobody aborted. */
+export function isTimeout(thrown: unknown): boolean {
+  return thrown instanceof Error && thrown.name === 'TimeoutError';
+}

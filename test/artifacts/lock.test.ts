@@ -170,3 +170,17 @@ test('a program of this checkout is recorded as it is now', async t => {
   t.deepEqual(again.artifact('slipway-cri', 'amd64'), next);
   t.deepEqual(again.artifact('runc', 'amd64'), runc);
 });
+
+test('a lock that is held for too long is named, with what to do', async t => {
+  await using folder = await temporaryFolder();
+  const path = join(folder.path, 'runc');
+  const onWait = () => undefined;
+  await withFileLock(path, {signal, onWait}, async () => {
+    const second = withFileLock(path, {signal, onWait, timeoutMs: 60}, () => Promise.resolve());
+    const error = await t.throwsAsync(second, {code: 'ERR_BUILD_FAILED'});
+    t.true(error.message.includes(path));
+    const aborted = AbortSignal.abort(new Error('interrupted'));
+    const third = withFileLock(path, {signal: aborted, onWait}, () => Promise.resolve());
+    await t.throwsAsync(third, {message: 'interrupted'});
+  });
+});

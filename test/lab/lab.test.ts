@@ -7,11 +7,13 @@ import {labErrors} from '#lab/errors';
 import {labCacheFolder, labFolders} from '#lab/folders';
 import {clusterDocument, hostsDocument} from '#lab/inventory-files';
 import {hostNumbers} from '#lab/lab-up';
+import {bootFailure} from '#lab/host/lab-host';
 import {decideOwner, withOperation} from '#lab/lock';
 import {quoteOutput} from '#lab/machine-command';
 import {missingPackages} from '#lab/machine-tools';
 import {labNames} from '#lab/names';
 import {sshArguments} from '#lab/ssh';
+import {waitInTime} from '#lab/wait-in-time';
 
 test('a host follows from its number: name, address, hardware address', t => {
   t.deepEqual(hostIdentity(1), {name: 'h1', address: '10.89.0.11', mac: '02:53:4c:57:00:0b'});
@@ -112,6 +114,37 @@ test('a failed operation leaves no lock', async t => {
     },
   );
   t.is(await withOperation(() => Promise.resolve(7), name), 7);
+});
+
+test('a deadline that passes is told with what was waited for and what to do; an abort stays one', async t => {
+  const wait = {
+    timeoutMs: 20,
+    intervalMs: 1,
+    code: 'ERR_LAB_STUCK',
+    message: 'h1 did not stand still',
+    hint: 'try again',
+  } as const;
+  const {signal} = new AbortController();
+  const never = () => Promise.resolve(undefined);
+  const error = await t.throwsAsync<CodedError>(waitInTime(never, {...wait, signal}), {
+    code: 'ERR_LAB_STUCK',
+    message: 'h1 did not stand still within 0.02 s',
+  });
+  t.is(error.hint, 'try again');
+  const aborted = AbortSignal.abort(new Error('interrupted'));
+  await t.throwsAsync(waitInTime(never, {...wait, signal: aborted}), {message: 'interrupted'});
+  const broken = () => Promise.reject(new TypeError('ours'));
+  await t.throwsAsync(waitInTime(broken, {...wait, signal}), {instanceOf: TypeError});
+});
+
+test('a host that does not answer since its cable is cut is to be healed', t => {
+  const given = {name: 'h2', log: 'one\ntwo\n', logFile: '/l/supervisor.log'};
+  const cut = bootFailure({...given, isCut: true});
+  t.is(cut.code, 'ERR_LAB_HOST_FAILED');
+  t.regex(cut.hint, /provision lab heal h2/);
+  const failed = bootFailure({...given, isCut: false});
+  t.regex(failed.message, /one\ntwo$/);
+  t.regex(failed.hint, /\/l\/supervisor\.log/);
 });
 
 test('a new lab has the default number of hosts', t => {

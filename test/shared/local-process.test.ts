@@ -1,4 +1,5 @@
 import {hasCommand, run} from '#shared/local-process';
+import {runWithin} from '#shared/run-within';
 import test from 'ava';
 
 const {signal} = new AbortController();
@@ -93,4 +94,17 @@ test('hasCommand looks in PATH and at absolute paths', t => {
   t.true(hasCommand('/bin/sh'));
   t.false(hasCommand('no-such-command-here'));
   t.false(hasCommand('/etc/passwd'));
+});
+
+test('a deadline that passes is a result for who wants it so, an abort is none', async t => {
+  const {signal} = new AbortController();
+  const options = {signal, timeoutMs: 50};
+  t.deepEqual(await runWithin(['sleep', '60'], options), {
+    exitCode: 124,
+    stdout: '',
+    stderr: 'sleep did not end within 0.05 s and was stopped',
+  });
+  t.is((await runWithin(['true'], {...options, timeoutMs: 60_000})).exitCode, 0);
+  const aborted = AbortSignal.abort(new Error('interrupted'));
+  await t.throwsAsync(runWithin(['true'], {...options, signal: aborted}), {message: 'interrupted'});
 });

@@ -3,7 +3,7 @@ import {join} from 'node:path';
 import {sha256Hex} from '#shared/digest';
 import {CodedError} from '#shared/errors';
 import {lastLines} from '#shared/last-lines';
-import {run} from '#shared/local-process';
+import {runWithin} from '#shared/run-within';
 import type {Component, FileName, OwnRecipe} from '../recipe.ts';
 import type {ArtifactsErrorCode} from '../errors.ts';
 import type {SourceOptions} from './source.ts';
@@ -21,7 +21,7 @@ export async function buildOwn(
   await mkdir(output);
   const argv = [process.execPath, join(CHECKOUT, recipe.build), output];
   const options = {signal, cwd: CHECKOUT, timeoutMs: BUILD_TIMEOUT_MS};
-  const {exitCode, stdout, stderr} = await run(argv, options);
+  const {exitCode, stdout, stderr} = await runWithin(argv, options);
   if (exitCode !== 0) {
     const said = lastLines(stderr.trim() === '' ? stdout : stderr);
     throw new CodedError<ArtifactsErrorCode>(

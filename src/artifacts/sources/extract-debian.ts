@@ -5,7 +5,8 @@ import {pipeline} from 'node:stream/promises';
 import {machineDebianMirror} from '#shared/debian-mirror';
 import {CodedError} from '#shared/errors';
 import {lastLines} from '#shared/last-lines';
-import {hasCommand, run} from '#shared/local-process';
+import {hasCommand} from '#shared/local-process';
+import {runWithin} from '#shared/run-within';
 import type {Arch} from '../artifact.ts';
 import type {Component, DebianRecipe, FileName} from '../recipe.ts';
 import type {ArtifactsErrorCode} from '../errors.ts';
@@ -64,7 +65,7 @@ export async function unpackDebian(
     root,
     ...(await debianMirror(signal)),
   ];
-  const {exitCode, stderr} = await run(argv, {
+  const {exitCode, stderr} = await runWithin(argv, {
     signal,
     cwd: folder,
     env: {LC_ALL: 'C', SOURCE_DATE_EPOCH: '0'},

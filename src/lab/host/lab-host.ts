@@ -6,6 +6,7 @@
 //
 // supervisor.sh holds the host; what this file knows of it is init.pid, the control groups, and two
 // marks in the host's folder (halted, cut).
+import {existsSync} from 'node:fs';
 import {readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {CodedError} from '#shared/errors';
@@ -19,6 +20,7 @@ import {quoteOutput, machineCommand} from '../machine-command.ts';
 import {labNames} from '../names.ts';
 import {removeHostNetwork} from '../network.ts';
 import {answersSsh, sshArguments} from '../ssh.ts';
+import {waitInTime} from '../wait-in-time.ts';
 
 /** Scripts that run before a host has a root file system; they outlive this process. */
 export const HOST_SCRIPTS = import.meta.dirname;
@@ -62,10 +64,12 @@ export async function startHost(
 /**
  * Waits until the host has booted: SSH answers, and systemd has started everything it starts.
  *
- * @throws CodedError `ERR_LAB_HOST_FAILED` when the boot ends or takes longer than a minute
+ * @throws CodedError `ERR_LAB_HOST_PAUSED`; `ERR_LAB_HOST_FAILED` when the boot ends or takes longer
+ *   than a minute
  */
 export async function waitUntilBooted(handle: HostHandle, signal: AbortSignal): Promise<void> {
   const {identity, folders} = handle;
+  await refusePaused(identity.name);
   const deadline = AbortSignal.any([signal, AbortSignal.timeout(BOOT_TIMEOUT_MS)]);
   try {
     await waitFor(async () => ((await answersSsh(identity.address, deadline)) ? true : undefined), {
@@ -84,15 +88,46 @@ export async function waitUntilBooted(handle: HostHandle, signal: AbortSignal): 
     );
   } catch (cause) {
     signal.throwIfAborted();
-    throw new CodedError<LabErrorCode>(
-      'ERR_LAB_HOST_FAILED',
-      `${identity.name} did not boot within ${BOOT_TIMEOUT_MS / 1000} s; its supervisor's log ends: ${await supervisorLog(handle)}`,
-      {
-        hint: `read ${folders.host(identity.name).supervisorLog}; "provision lab down" and "up" start afresh`,
-        cause,
-      },
-    );
+    await refusePaused(identity.name);
+    const {cut, supervisorLog} = folders.host(identity.name);
+    throw bootFailure({
+      name: identity.name,
+      isCut: existsSync(cut),
+      log: await readFile(supervisorLog, 'utf8').catch(() => ''),
+      logFile: supervisorLog,
+      cause,
+    });
   }
+}
+
+/** What a boot means that did not come to its end; a cut cable is the nearest reason of all. */
+export function bootFailure(given: {
+  readonly name: string;
+  readonly isCut: boolean;
+  readonly log: string;
+  readonly logFile: string;
+  readonly cause?: unknown;
+}): CodedError<LabErrorCode> {
+  const {name, isCut, log, logFile, cause} = given;
+  const late = `within ${BOOT_TIMEOUT_MS / 1000} s`;
+  if (isCut) {
+    const text = `${name} did not answer ${late}: its cable is cut`;
+    const hint = `run "provision lab heal ${name}"`;
+    return new CodedError('ERR_LAB_HOST_FAILED', text, {hint, cause});
+  }
+  return new CodedError(
+    'ERR_LAB_HOST_FAILED',
+    `${name} did not boot ${late}; its supervisor's log ends: ${quoteOutput(log)}`,
+    {hint: `read ${logFile}; "provision lab down" and "up" start afresh`, cause},
+  );
+}
+
+/** @throws CodedError `ERR_LAB_HOST_PAUSED`: what stands still neither answers nor reboots */
+export async function refusePaused(name: string): Promise<void> {
+  if ((await hostState(name)) !== 'paused') return;
+  throw new CodedError<LabErrorCode>('ERR_LAB_HOST_PAUSED', `${name} is paused`, {
+    hint: `run "provision lab resume ${name}" first`,
+  });
 }
 
 /** Ends the host as a power cut does. Its disk stays. */
@@ -116,7 +151,11 @@ export async function crashHost(
   await removeGroup(supervisor, signal);
 }
 
-/** Reboots the host as its own `systemctl reboot` does, and waits until the new boot has begun. */
+/**
+ * Reboots the host as its own `systemctl reboot` does, and waits until the new boot has begun.
+ *
+ * @throws CodedError `ERR_LAB_HOST_FAILED`
+ */
 export async function rebootHost(
   {identity, folders}: HostHandle,
   signal: AbortSignal,
@@ -125,12 +164,19 @@ export async function rebootHost(
   const before = await readInitPid(initPid);
   if (before === undefined) return;
   process.kill(before, 'SIGINT'); // systemd(1): SIGINT to process 1 starts ctrl-alt-del.target
-  await waitFor(
+  await waitInTime(
     async () => {
       const now = await readInitPid(initPid);
       return now !== undefined && now !== before ? true : undefined;
     },
-    {signal, timeoutMs: REBOOT_TIMEOUT_MS, intervalMs: POLL_INTERVAL_MS},
+    {
+      signal,
+      timeoutMs: REBOOT_TIMEOUT_MS,
+      intervalMs: POLL_INTERVAL_MS,
+      code: 'ERR_LAB_HOST_FAILED',
+      message: `${identity.name} did not reboot`,
+      hint: `run "provision lab crash ${identity.name}", then "provision lab start ${identity.name}"`,
+    },
   );
 }
 
@@ -143,9 +189,4 @@ async function readInitPid(file: string): Promise<number | undefined> {
   const text = await readFile(file, 'utf8').catch(() => ''); // between two boots
   const pid = Number(text.trim());
   return Number.isInteger(pid) && pid > 1 ? pid : undefined;
-}
-
-async function supervisorLog({identity, folders}: HostHandle): Promise<string> {
-  const log = await readFile(folders.host(identity.name).supervisorLog, 'utf8').catch(() => '');
-  return quoteOutput(log);
 }

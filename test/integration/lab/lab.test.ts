@@ -151,6 +151,9 @@ test.serial('a paused host stands still and goes on where it was', async t => {
   await lab.fault('pause', 'h1', signal);
   t.is((await hostStatus()).state, 'paused');
   t.not((await tryOnHost('h1', ['true'], {timeoutMs: 1_500})).exitCode, 0);
+  for (const name of ['reboot', 'start'] as const) {
+    await t.throwsAsync(lab.fault(name, 'h1', signal), {code: 'ERR_LAB_HOST_PAUSED'});
+  }
   await lab.fault('resume', 'h1', signal);
   t.is(await bootId(), bootBefore);
 });
@@ -181,6 +184,9 @@ test.serial('the registry stops and starts, and the site can be cut off', async 
   t.false(await answers());
   await lab.startRegistry(signal);
   t.true(await answers(slowly));
+  await lab.fault('crash', 'site', signal);
+  await t.throwsAsync(lab.fault('pause', 'site', signal), {code: 'ERR_LAB_HOST_STOPPED'});
+  await lab.fault('start', 'site', signal);
   await lab.fault('cut', 'site', signal);
   t.false(await answers());
   await lab.fault('heal', 'site', signal);
