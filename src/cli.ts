@@ -1,11 +1,12 @@
-import {dirname, join} from 'node:path';
+import {stat} from 'node:fs/promises';
+import {dirname, join, resolve} from 'node:path';
 import {createInterface} from 'node:readline/promises';
 import {formatTable} from '#shared/table';
 import {runArtifacts, runImagesPush} from '#artifacts/command';
 import {LOCK_FILE_NAME} from '#artifacts/lock-file';
-import {isCoded, messageOf} from '#shared/errors';
+import {CodedError, isCoded, messageOf} from '#shared/errors';
 import {labErrors} from '#lab/errors';
-import {runLab} from '#lab/command';
+import {isHelp, runLab} from '#lab/command';
 import {REGISTRY_URL} from '#lab/inventory-files';
 import {createLab} from '#lab/lab';
 import {type Arguments, parseArguments, usage} from '#provisioner/cli/arguments';
@@ -36,7 +37,7 @@ async function main(argv: readonly string[], signal: AbortSignal): Promise<numbe
 
 async function dispatch(argv: readonly string[], signal: AbortSignal): Promise<number> {
   const [word = 'help', ...rest] = argv;
-  if (word === 'help' || word === '--help' || word === '-h') {
+  if (asksForHelp(word, rest)) {
     output.write(HELP);
     return 0;
   }
@@ -49,6 +50,14 @@ async function dispatch(argv: readonly string[], signal: AbortSignal): Promise<n
   const args = parseArguments(argv);
   if (args.verb === 'images') return await pushImages(args, signal);
   return await provision(args, signal);
+}
+
+/** A command may stand before it; kubectl and the lab have a help of their own. */
+function asksForHelp(word: string, rest: readonly string[]): boolean {
+  if (word === 'help' || isHelp(word)) return true;
+  if (word === 'kubectl' || word === 'lab') return false;
+  const end = rest.indexOf('--');
+  return rest.slice(0, end < 0 ? rest.length : end).some(isHelp);
 }
 
 async function provision(args: Arguments, signal: AbortSignal): Promise<number> {
@@ -79,6 +88,7 @@ async function pushImages({rest, options}: Arguments, signal: AbortSignal): Prom
   if (options.registry === undefined) {
     throw usage('images push needs a registry', 'add --registry http://HOST:PORT');
   }
+  if (file !== undefined) await requireFile(file);
   await runImagesPush({
     registryUrl: options.registry,
     signal,
@@ -88,6 +98,15 @@ async function pushImages({rest, options}: Arguments, signal: AbortSignal): Prom
   return 0;
 }
 
+/** A mistyped name would else get a lock file beside it that no cluster reads. */
+async function requireFile(file: string): Promise<void> {
+  const found = await stat(file).catch(() => undefined); // absent, or below what is no folder
+  if (found?.isFile() === true) return;
+  throw new CodedError('ERR_CONFIG_FILE_MISSING', `there is no file ${resolve(file)}`, {
+    hint: 'check the path, or leave it out to push images for no cluster',
+  });
+}
+
 /** cluster.yaml and its lock file are neighbours. */
 const lockFileBeside = (clusterFile: string): string => join(dirname(clusterFile), LOCK_FILE_NAME);
 
@@ -95,7 +114,8 @@ const lockFileBeside = (clusterFile: string): string => join(dirname(clusterFile
 async function lab(argv: readonly string[], signal: AbortSignal): Promise<number> {
   const {write, writeError, isTerminal} = output;
   const context = {signal, write, writeError, stdoutIsTerminal: isTerminal};
-  if (argv.length > 0 && !(argv[0] ?? '').startsWith('--hosts')) return await runLab(argv, context);
+  const isWhole = argv.length === 0 || (argv[0] ?? '').startsWith('--hosts');
+  if (!isWhole || argv.some(isHelp)) return await runLab(argv, context);
   const steps = new Steps(write);
   await steps.run('hosts and artifacts', () =>
     together(signal, [
@@ -169,7 +189,7 @@ async function together(
 
 /** Work that is being done is news; what was at hand, and the table of everything, is not. */
 function printWork(text: string): void {
-  if (/^[^\n]*: (making|made|FAILED)/.test(text)) output.write(text);
+  if (/^[^\n]*: (making|made|waits|FAILED)/.test(text)) output.write(text);
 }
 
 const LAB_READY = `
@@ -179,7 +199,7 @@ The lab is yours:
   ./bin/provision status                  hosts and cluster at a glance
   ./bin/provision lab ssh h1              a shell on a host
   ./bin/provision lab crash h2            a power cut; "lab start h2" ends it
-  npm run lab -- down                     removes all of it
+  npm run lab -- down                     removes all of it, but the images in .lab/site/registry
 `;
 
 async function ask(question: string, signal: AbortSignal): Promise<string> {
@@ -205,6 +225,9 @@ function interruptSignal(): AbortSignal {
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
+  process.on('SIGHUP', () => {
+    if (!controller.signal.aborted) onSignal(); // a closed terminal and its shell both send it
+  });
   // A reader that went away (`| head`) is an interruption: what has begun is finished.
   process.stdout.on('error', () => {
     controller.abort(new Error('nobody reads the output'));

@@ -32,10 +32,11 @@ export type LabCommand =
   | {readonly kind: 'fault'; readonly name: FaultName; readonly target: string}
   | {readonly kind: 'help'};
 
-export const LAB_USAGE = `Usage: provision lab COMMAND
+export const LAB_USAGE = `Usage: provision lab [--hosts N]     hosts, programs, images, cluster and proof
+       provision lab COMMAND
 
   up [--hosts N]            make N hosts (3) and a site, add hosts, or start stopped ones
-  down                      remove all of it
+  down                      remove all of it; keeps the image cache .lab/site/registry
   status [--output json]    hosts, site and their state
   ssh [USER@]HOST [CMD...]  a shell, or one command, as root unless told otherwise
   crash | start HOST        power cut, and power on again
@@ -100,10 +101,16 @@ export async function runLab(
   }
 }
 
+export function isHelp(word: string): boolean {
+  return word === '--help' || word === '-h';
+}
+
 /** @throws CodedError `ERR_USAGE` */
 export function parseLabCommand(argv: readonly string[]): LabCommand {
   const [word = 'help', ...rest] = argv;
-  if (['help', '--help', '-h'].includes(word) || rest[0] === '--help') return {kind: 'help'};
+  // What follows the host of ssh is another program's.
+  const asked = word === 'ssh' ? rest.slice(0, 1) : rest;
+  if (word === 'help' || [word, ...asked].some(isHelp)) return {kind: 'help'};
   switch (word) {
     case 'up':
       return {kind: 'up', hosts: parseHostCount(parseOptions(word, rest, 'hosts'))};

@@ -16,6 +16,10 @@ const refuses = test.macro((t: ExecutionContext, line: string, hint: RegExp) => 
 
 test('no command asks for help', parses, '', {kind: 'help'});
 test('--help after a command is help', parses, 'up --help', {kind: 'help'});
+test('--help after options is help', parses, 'up --hosts 2 -h', {kind: 'help'});
+test('--help behind the host of ssh is the other program\'s', parses, 'ssh h1 ls --help', {
+  kind: 'ssh', user: 'root', host: 'h1', command: ['ls', '--help'],
+}); // prettier-ignore
 test('up leaves the number of hosts to the lab', parses, 'up', {kind: 'up', hosts: undefined});
 test('up takes a number of hosts', parses, 'up --hosts 4', {kind: 'up', hosts: 4});
 test('up takes --hosts=N', parses, 'up --hosts=2', {kind: 'up', hosts: 2});
