@@ -123,10 +123,15 @@ const title = (group: GroupName): string => (group === '' ? 'the lab' : group);
 
 async function groupFolders(group: GroupName): Promise<readonly string[]> {
   const unified = existsSync(join(CGROUP_ROOT, 'cgroup.procs'));
-  const hierarchies = unified ? ['.'] : await readdir(CGROUP_ROOT).catch(() => []);
-  return hierarchies
+  return (unified ? ['.'] : await hierarchies())
     .map(hierarchy => join(CGROUP_ROOT, hierarchy, labNames.cgroup, group))
     .filter(folder => existsSync(folder));
+}
+
+/** Controllers that share a hierarchy have a link each to it (`cpu` to `cpu,cpuacct`). */
+async function hierarchies(): Promise<readonly string[]> {
+  const entries = await readdir(CGROUP_ROOT, {withFileTypes: true}).catch(() => []);
+  return entries.filter(entry => entry.isDirectory()).map(({name}) => name);
 }
 
 /** The folder itself first, then everything below it, parents before children. */

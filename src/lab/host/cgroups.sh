@@ -3,15 +3,23 @@
 # cgroup v2 a single one.
 
 LAB_CGROUP=slipway-lab
+LAB_CGROUP_ROOT=${LAB_CGROUP_ROOT:-/sys/fs/cgroup}
 
-# Prints the mount point of every hierarchy, one a line.
+# Prints the mount point of every hierarchy, one a line. On v1, `cpu` is often a link to `cpu,cpuacct`.
 cgroup_hierarchies() {
-  if [ -f /sys/fs/cgroup/cgroup.procs ]; then
-    echo /sys/fs/cgroup
+  if [ -f "$LAB_CGROUP_ROOT/cgroup.procs" ]; then
+    echo "$LAB_CGROUP_ROOT"
     return
   fi
-  for hierarchy in /sys/fs/cgroup/*; do
-    if [ -f "$hierarchy/cgroup.procs" ]; then echo "$hierarchy"; fi
+  for hierarchy in "$LAB_CGROUP_ROOT"/*; do
+    if [ ! -h "$hierarchy" ] && [ -f "$hierarchy/cgroup.procs" ]; then echo "$hierarchy"; fi
+  done
+}
+
+# cgroup_link FOLDER: the links among the hierarchies, there as here
+cgroup_link() {
+  for link in "$LAB_CGROUP_ROOT"/*; do
+    if [ -h "$link" ]; then ln -s "$(readlink "$link")" "$1/${link##*/}"; fi
   done
 }
 

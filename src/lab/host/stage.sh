@@ -103,6 +103,7 @@ mount_cgroups() {
       *) mount -t cgroup -o "$name" cgroup "$root/sys/fs/cgroup/$name" ;;
     esac
   done
+  cgroup_link "$root/sys/fs/cgroup"
 }
 
 cover_settings() {
