@@ -10,7 +10,7 @@ import {
   goSettings,
   isTransient,
 } from '#artifacts/sources/compile-go';
-import {recipeOn, selectEntries} from '#artifacts/sources/extract-debian';
+import {recipeOn, selectEntries, unpackCommand} from '#artifacts/sources/extract-debian';
 import {takeNpmProgram} from '#artifacts/sources/npm-program';
 import {machineArch, openPackagesSource} from '#artifacts/sources/packages';
 import {hasCommand, run} from '#shared/local-process';
@@ -225,6 +225,17 @@ test.serial('Debian packages that are missing are named when apt cannot install 
 
 test('no packages need no package manager', async t => {
   await t.notThrowsAsync(ensureAptPackages([], {signal, onProgress}));
+});
+
+test('Debian packages are unpacked by root as ever, by another user in the mode that needs no root', t => {
+  const recipe = {suite: 'trixie', include: ['a', 'b']};
+  const options = {arch: 'amd64', root: '/w/root', mirrors: ['http://m.invalid/'], isRoot: true} as const; // prettier-ignore
+  const asRoot = unpackCommand(recipe, options);
+  t.deepEqual(asRoot.slice(-4), ['--include=a,b', 'trixie', '/w/root', 'http://m.invalid/']);
+  t.false(asRoot.some(word => word.startsWith('--mode')));
+  const [command, mode, ...others] = unpackCommand(recipe, {...options, isRoot: false});
+  t.deepEqual([command, mode], ['mmdebstrap', '--mode=chrootless']);
+  t.deepEqual(others, asRoot.slice(1));
 });
 
 test('of unpacked packages what is kept is taken, what is dropped is not, links are added', async t => {

@@ -53,18 +53,9 @@ export async function unpackDebian(
   await ensureAptPackages(recipe.aptPackages, {signal, onProgress});
   const root = join(folder, 'root');
   await mkdir(root);
-  const include = `--include=${recipe.include.join(',')}`;
-  const retries = '--aptopt=Acquire::Retries "3"';
-  const kind = ['--variant=extract', '--format=directory', `--architectures=${arch}`];
-  const argv = [
-    'mmdebstrap',
-    ...kind,
-    retries,
-    include,
-    recipe.suite,
-    root,
-    ...(await debianMirror(signal)),
-  ];
+  const isRoot = process.getuid?.() === 0;
+  const mirrors = await debianMirror(signal);
+  const argv = unpackCommand(recipe, {arch, root, mirrors, isRoot});
   const {exitCode, stderr} = await runWithin(argv, {
     signal,
     cwd: folder,
@@ -90,6 +81,25 @@ export function recipeOn(
     drop,
     links: Object.fromEntries(Object.entries(links).filter(([path]) => isThere(path))),
   };
+}
+
+/** What mmdebstrap is called with; without root, too: nothing that it unpacks here is run. */
+export function unpackCommand(
+  {suite, include}: Pick<DebianRecipe, 'suite' | 'include'>,
+  options: {
+    readonly arch: Arch;
+    readonly root: string;
+    readonly mirrors: readonly string[];
+    readonly isRoot: boolean;
+  },
+): readonly string[] {
+  const {arch, root, mirrors, isRoot} = options;
+  // It would choose a way to become root inside, which few machines have for their users.
+  const mode = isRoot ? [] : ['--mode=chrootless'];
+  const kind = ['--variant=extract', '--format=directory', `--architectures=${arch}`];
+  const retries = '--aptopt=Acquire::Retries "3"';
+  const packages = `--include=${include.join(',')}`;
+  return ['mmdebstrap', ...mode, ...kind, retries, packages, suite, root, ...mirrors];
 }
 
 /** The kept files of an unpacked root and the recipe's links, as members of an archive. */
