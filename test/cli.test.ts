@@ -21,19 +21,11 @@ const helps = test.macro(async (t, line: string, expected: string) => {
   t.is(stderr, '');
   t.is(exitCode, 0);
 });
-for (const line of [
-  'help',
-  '-h',
-  'plan --help',
-  'artifacts --help',
-  'images push -h',
-  'cluster.yaml --yes -h',
-]) {
+for (const line of ['plan --help', 'artifacts --help', 'cluster.yaml --yes -h']) {
   test(`"provision ${line}" prints the help and does nothing`, helps, line, HELP);
 }
-for (const line of ['lab --help', 'lab --hosts 2 --help', 'lab up -h']) {
-  test(`"provision ${line}" prints the lab's help and does nothing`, helps, line, LAB_USAGE);
-}
+const wholeLab = 'lab --hosts 2 --help';
+test(`"provision ${wholeLab}" prints the lab's help and does nothing`, helps, wholeLab, LAB_USAGE);
 
 test('what follows -- asks for no help', async t => {
   const {exitCode, stderr} = await provision('artifacts -- --help');
