@@ -202,6 +202,16 @@ test('the kubelet talks to the runtime of its host, and starts after it', t => {
   }
 });
 
+test('a daemon that fails fast again and again is started again all the same', t => {
+  for (const host of [h2, ours]) {
+    const units = resourcesOf(cluster, host).flatMap(each =>
+      each.kind === 'file' && each.path.endsWith('.service') ? [each.content] : [],
+    );
+    t.is(units.length, 2, 'the runtime and the kubelet');
+    for (const unit of units) t.regex(unit, /^\[Unit\]\n[^[]*^StartLimitIntervalSec=0$/m);
+  }
+});
+
 test('GLib is asked for by the name that the distribution has for it', t => {
   const nameOn = (id: string, version: string) => {
     const facts = someFacts({os: {id, idLike: [], version}});
