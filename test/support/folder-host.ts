@@ -166,7 +166,15 @@ const STAND_INS: Readonly<Record<string, string>> = {
   systemctl: `
 [ "$1" != -q ] || shift
 verb=$1; shift
+# set_state NAME STATE: of a unit that has a line in the file \`unit-files\`.
+set_state() {
+  [ ! -e "$fake/unit-files" ] || { u=$1 s=$2 awk '$1 == ENVIRON["u"] {$2 = ENVIRON["s"]} {print}' "$fake/unit-files" > "$fake/part" && mv "$fake/part" "$fake/unit-files"; }
+}
 case $verb in
+list-unit-files) cat "$fake/unit-files" 2>/dev/null ;;
+mask) shift; set_state "$1" masked; printf 'mask %s\\n' "$1" >> "$fake/log" ;;
+unmask) set_state "$1" generated; printf 'unmask %s\\n' "$1" >> "$fake/log" ;;
+--no-block) systemctl "$@" ;;
 show)
   while [ "$1" != -- ]; do shift; done; shift
   for u; do
@@ -176,11 +184,11 @@ show)
     [ "$u" = "$1" ] || echo
     printf 'Id=%s\\nLoadState=loaded\\nActiveState=%s\\nUnitFileState=%s\\n' "$u" "$active" "$enabled"
   done ;;
-enable) mkdir -p "$fake/units/$1"; : > "$fake/units/$1/enabled"; ${LOG('enable $1')} ;;
+enable) set_state "$1" enabled; mkdir -p "$fake/units/$1"; : > "$fake/units/$1/enabled"; ${LOG('enable $1')} ;;
 start|restart)
   mkdir -p "$fake/units/$1"; : > "$fake/units/$1/active"; echo . >> "$fake/units/$1/starts"; ${LOG('$verb $1')} ;;
 stop) rm -f "$fake/units/$1/active"; ${LOG('stop $1')} ;;
-disable) shift; rm -rf "$fake/units/$1"; ${LOG('disable $1')} ;;
+disable) shift; set_state "$1" disabled; rm -rf "$fake/units/$1"; ${LOG('disable $1')} ;;
 daemon-reload) ${LOG('daemon-reload')} ;;
 esac`,
   // Every package brings a library lib-NAME along; nftables and conntrack share lib-common, too.

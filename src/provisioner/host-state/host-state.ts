@@ -10,7 +10,7 @@ const recordedResource = z.strictObject({
   digest: z.string(),
   /** "size inode ctime" of an artifact when it was last verified. */
   stat: z.string().optional(),
-  /** What was there before us: a sysctl's value, the content of a line's file. */
+  /** What was there before us: a sysctl's value, units that swapped and their states. */
   previous: z.string().optional(),
   /** Packages that came with a package resource, itself included. */
   installed: z.array(z.string()).optional(),

@@ -2,6 +2,7 @@ import {sha256Hex} from '#shared/digest';
 import type {HostState} from '../host-state/host-state.ts';
 import {type Resource, type ResourceKindName, resourceId} from '../role/resource.ts';
 import {quote} from '#shared/quote';
+import {SWAP_PROBE} from './swap-probe.ts';
 
 /** What is at a path. */
 export interface PathFound {
@@ -30,6 +31,8 @@ export interface HostProbe {
   readonly units: ReadonlyMap<string, UnitFound>;
   /** What is swapped to now, and what fstab would swap to after a boot. */
   readonly swapDevices: readonly string[];
+  /** Units that swap and that a boot may start, with systemd's state of their files. */
+  readonly swapUnits: ReadonlyMap<string, string>;
   /** Text of files with line blocks, and of files that are not what they should be. */
   readonly contents: ReadonlyMap<string, string>;
 }
@@ -61,9 +64,7 @@ export function probeScript(resources: readonly Resource[], options: ProbeOption
     ...pick('line-block').map(r => `c ${quote([r.path])} ${String(SHARED_FILE_BYTES_MAX)}`),
     ...pick('sysctl').map(r => `s ${quote([r.key, sysctlPath(r.key)])}`),
     ...pick('module').map(r => `m ${quote([r.name])}`),
-    pick('swap').length > 0
-      ? `{ tail -n +2 /proc/swaps; awk '$1 !~ /^#/ && $3 == "swap"' /etc/fstab 2>/dev/null; } | while read -r d _; do printf 'swap\\t%s\\n' "$d"; done`
-      : '',
+    pick('swap').length > 0 ? SWAP_PROBE : '',
     packages(pick('package').map(r => r.name)),
     units(pick('unit').map(r => r.name)),
     ':',
@@ -114,17 +115,7 @@ export const sysctlPath = (key: string): string =>
 
 /** Reads the output of `probeScript`. A line of another form is a defect of ours and throws. */
 export function parseProbe(output: string): HostProbe {
-  const probe = {
-    paths: new Map<string, PathFound>(),
-    sha256: new Map<string, string>(),
-    linkTargets: new Map<string, string>(),
-    packages: new Set<string>(),
-    modules: new Set<string>(),
-    sysctls: new Map<string, string>(),
-    units: new Map<string, UnitFound>(),
-    swapDevices: [] as string[],
-    contents: new Map<string, string>(),
-  };
+  const probe = nothingFound();
   let unit = new Map<string, string>();
   const endUnit = () => {
     const id = unit.get('Id');
@@ -162,6 +153,9 @@ export function parseProbe(output: string): HostProbe {
       case 'swap':
         probe.swapDevices.push(key);
         break;
+      case 'swap-unit':
+        probe.swapUnits.set(key, value);
+        break;
       case 'package':
         if (value === 'installed') probe.packages.add(key);
         break;
@@ -180,6 +174,19 @@ export function parseProbe(output: string): HostProbe {
   endUnit();
   return probe;
 }
+
+const nothingFound = () => ({
+  paths: new Map<string, PathFound>(),
+  sha256: new Map<string, string>(),
+  linkTargets: new Map<string, string>(),
+  packages: new Set<string>(),
+  modules: new Set<string>(),
+  sysctls: new Map<string, string>(),
+  units: new Map<string, UnitFound>(),
+  swapDevices: [] as string[],
+  swapUnits: new Map<string, string>(),
+  contents: new Map<string, string>(),
+});
 
 function parsePath([type = '', mode = '', owner = '', stat = '']: readonly string[]): PathFound {
   return {type, mode: Number.parseInt(mode, 8), owner, stat};

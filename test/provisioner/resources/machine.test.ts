@@ -282,44 +282,6 @@ test('a module is loaded when neither loaded nor built in, and stays', async t =
   t.true(host.has('sys/module/br_netfilter'));
 });
 
-const FSTAB = `# /etc/fstab
-UUID=1 / ext4 defaults 0 1
-/dev/vda2 none swap sw 0 0
-  /swapfile\tswap\tswap
-#/dev/vda3 none swap sw 0 0
-/dev/vdb /data swapfs defaults 0 0
-`;
-
-test('swap goes off now and in fstab, and comes back', async t => {
-  using host = new FolderHost();
-  host.write('etc/fstab', FSTAB);
-  host.write('proc/swaps', 'Filename Type Size Used Priority\n/dev/vda2 partition 1 0 -2\n');
-  const {changes} = await runOn(host, only({kind: 'swap', state: 'off'}));
-  t.deepEqual(summaries({changes}), ['off: /dev/vda2, /dev/vda2, /swapfile']);
-  const off = host.read('etc/fstab');
-  t.regex(off, /^#slipway# \/dev\/vda2 none/m);
-  t.regex(off, /^#slipway# {3}\/swapfile\tswap\tswap$/m);
-  t.regex(off, /^\/dev\/vdb \/data swapfs/m);
-  t.deepEqual((await runOn(host, only({kind: 'swap', state: 'off'}))).changes, []);
-  await runOn(host, only());
-  t.is(host.read('etc/fstab'), FSTAB);
-  t.deepEqual(host.deeds, ['swapoff -a', 'swapon -a']);
-});
-
-test('swap that is off until the next boot is a change', async t => {
-  using host = new FolderHost();
-  host.write('etc/fstab', '/dev/vda2 none swap sw 0 0\n');
-  const {changes} = await runOn(host, only({kind: 'swap', state: 'off'}));
-  t.deepEqual(summaries({changes}), ['off: /dev/vda2']);
-});
-
-test('a host without any swap has nothing to change, and gets nothing back', async t => {
-  using host = new FolderHost();
-  t.deepEqual((await runOn(host, only({kind: 'swap', state: 'off'}))).changes, []);
-  await runOn(host, only());
-  t.deepEqual(host.deeds, []);
-});
-
 test('parseProbe() reads what systemctl, dpkg-query and stat print', t => {
   const probe = parseProbe(
     [
