@@ -32,7 +32,7 @@ export const osRole: Role = {
     ...MODULES.map(name => ({kind: 'module' as const, name})),
     ...sysctls(input),
     {kind: 'swap', state: 'off'},
-    hostsBlock(input),
+    ...hostsBlocks(input),
   ],
 };
 
@@ -64,11 +64,17 @@ function sysctls({cluster, render}: RoleInput): readonly Resource[] {
 }
 
 /** The host itself and the API endpoint only, so that adding a host touches no other. */
-function hostsBlock({cluster, host}: RoleInput): Resource {
+function hostsBlocks({cluster, host, facts}: RoleInput): readonly Resource[] {
   const controlPlane = cluster.hosts.find(other => other.isControlPlane);
   const endpoint = host.isControlPlane ? host.internalAddress : controlPlane?.internalAddress;
   const lines = [`${host.internalAddress} ${host.name}`];
   const isAddress = /^[0-9.]+$/.test(cluster.endpoint.host);
   if (endpoint !== undefined && !isAddress) lines.push(`${endpoint} ${cluster.endpoint.host}`);
-  return {kind: 'line-block', path: '/etc/hosts', name: 'cluster', lines};
+  // With manage_etc_hosts cloud-init writes /etc/hosts anew at every boot, from one of these.
+  return ['/etc/hosts', ...facts.hostsTemplates].map(path => ({
+    kind: 'line-block',
+    path,
+    name: 'cluster',
+    lines,
+  }));
 }

@@ -128,6 +128,20 @@ test('an endpoint that is an address needs no name in /etc/hosts', t => {
   t.like(block, {lines: ['10.89.0.12 h2']});
 });
 
+test('names outlive a boot at which cloud-init writes /etc/hosts from a template', t => {
+  const template = '/etc/cloud/templates/hosts.debian.tmpl';
+  const facts = someFacts({hostsTemplates: [template]});
+  const input = {cluster, host: h2, facts, isMember: false, artifact, render};
+  const blocks = roles
+    .flatMap(role => role.resources(input))
+    .filter(resource => resource.kind === 'line-block');
+  t.deepEqual(
+    blocks.map(({path}) => path),
+    ['/etc/hosts', template],
+  );
+  t.deepEqual(blocks[1]?.lines, blocks[0]?.lines);
+});
+
 test('settings that Kubernetes depends on win over those of the kubelet in cluster.yaml', t => {
   const mine = {
     ...cluster,

@@ -21,6 +21,7 @@ export function someFacts(changes: Partial<Facts> = {}): Facts {
     listeningPorts: [22],
     addresses: ['127.0.0.1', '10.89.0.11'],
     freeBytes: {'/': 1e10, '/var/lib': 1e10},
+    hostsTemplates: [],
     hasUpstreamDns: true,
     existing: {
       runtimeSockets: [],

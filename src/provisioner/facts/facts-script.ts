@@ -47,6 +47,7 @@ ip -o -4 addr show | awk '{split($4, a, "/"); print "address\\t" a[1]}'
 for d in / /var/lib; do p free "$d $(stat -f -c '%a %S' "$d" 2>/dev/null)"; done
 r=/run/systemd/resolve/resolv.conf; [ -r "$r" ] || r=/etc/resolv.conf
 [ ! -r "$r" ] || awk '$1 == "nameserver" {print "nameserver\\t" $2}' "$r"
+for f in /etc/cloud/templates/hosts.*.tmpl; do [ ! -f "$f" ] || p hosts-template "$f"; done
 for s in /run/containerd/containerd.sock /run/crio/crio.sock /run/docker.sock /run/slipway/cri.sock; do [ ! -S "$s" ] || p runtime-socket "$s"; done
 [ ! -f /etc/kubernetes/kubelet.conf ] || p kubelet-conf yes
 [ ! -f /etc/kubernetes/admin.conf ] || p admin-conf yes

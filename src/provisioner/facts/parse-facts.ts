@@ -46,6 +46,7 @@ export function parseFacts(output: string): Facts {
     listeningPorts: ports(all('port-hex')),
     addresses: all('address'),
     freeBytes: Object.fromEntries(all('free').map(freeOf)),
+    hostsTemplates: all('hosts-template'),
     hasUpstreamDns: all('nameserver').some(address => !/^(127\.|::1$)/.test(address)),
     existing: {
       runtimeSockets: all('runtime-socket'),

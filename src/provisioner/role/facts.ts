@@ -22,6 +22,8 @@ export interface Facts {
   /** IPv4 addresses of the host, without prefix length. */
   readonly addresses: readonly string[];
   readonly freeBytes: Readonly<Record<string, number>>; // by path: /, /var/lib; 0: not known
+  /** Paths of cloud-init's templates, which it may write /etc/hosts from at every boot. */
+  readonly hostsTemplates: readonly string[];
   /** Name servers in /etc/resolv.conf that are not loopback. */
   readonly hasUpstreamDns: boolean;
   readonly existing: Existing;

@@ -54,6 +54,9 @@ test('ports are read as hexadecimal, once, without ephemeral ones, sorted', read
 test('free space is blocks times their size', read, {free: ['/ 10 4096', '/var/lib ']}, {
   freeBytes: {'/': 40_960, '/var/lib': 0},
 }); // prettier-ignore
+test('templates of /etc/hosts are listed', read, {'hosts-template': ['/etc/cloud/templates/hosts.debian.tmpl']}, {
+  hostsTemplates: ['/etc/cloud/templates/hosts.debian.tmpl'],
+}); // prettier-ignore
 test('loopback name servers are no way out', read, {nameserver: ['127.0.0.53', '::1']}, {
   hasUpstreamDns: false,
 }); // prettier-ignore
