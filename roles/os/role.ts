@@ -1,12 +1,16 @@
 import type {Role, RoleInput} from '../../src/provisioner/role/role.ts';
 import type {Resource} from '../../src/provisioner/role/resource.ts';
 
-const SYSCTL_FILE = '/etc/sysctl.d/90-slipway.conf';
+/** systemd-sysctl reads by file name over all directories: the last one wins, also over 99-sysctl.conf. */
+const SYSCTL_FILE = '/etc/sysctl.d/99-zz-slipway.conf';
 const MODULES_FILE = '/etc/modules-load.d/slipway.conf';
 const KEYRING = '/etc/apt/keyrings/slipway.asc';
 
-/** overlay: image layers; br_netfilter: pod traffic over a bridge passes the packet filter. */
-const MODULES = ['br_netfilter', 'overlay'];
+/**
+ * overlay: image layers; br_netfilter: pod traffic over a bridge passes the packet filter;
+ * nf_conntrack: without it there is no net.netfilter to set, until kube-proxy's first rule loads it.
+ */
+const MODULES = ['br_netfilter', 'nf_conntrack', 'overlay'];
 
 /** What kubeadm's preflight and kube-proxy need (kubeadm 1.36 `preflight/checks_linux.go`). */
 const PACKAGES = ['conntrack', 'nftables'];

@@ -1,6 +1,6 @@
 import {readdirSync} from 'node:fs';
 import {writeFile} from 'node:fs/promises';
-import {join} from 'node:path';
+import {basename, join} from 'node:path';
 import test from 'ava';
 import {sha256Hex} from '#shared/digest';
 import {rolesByPhase} from '#roles';
@@ -140,6 +140,17 @@ test('names outlive a boot at which cloud-init writes /etc/hosts from a template
     ['/etc/hosts', template],
   );
   t.deepEqual(blocks[1]?.lines, blocks[0]?.lines);
+});
+
+test('kernel settings are the last word at boot, and come after the modules that they belong to', t => {
+  const os = {...cluster.os, sysctls: {'net.netfilter.nf_conntrack_max': '1000000'}};
+  const ids = resourcesOf({...cluster, os}, h2).map(resourceId);
+  const [file = ''] = ids.filter(id => id.startsWith('file:/etc/sysctl.d/'));
+  const others = ['/etc/sysctl.d/99-sysctl.conf', '/usr/lib/sysctl.d/99-protect-links.conf'];
+  for (const other of others) t.true(basename(file) > basename(other), other);
+  const setting = ids.indexOf('sysctl:net.netfilter.nf_conntrack_max');
+  t.true(ids.includes('module:nf_conntrack'));
+  t.true(ids.indexOf('module:nf_conntrack') < setting);
 });
 
 test('settings that Kubernetes depends on win over those of the kubelet in cluster.yaml', t => {
