@@ -6,6 +6,9 @@ const API_VERSION = 'kubeadm.k8s.io/v1beta4';
 /** A token serves the joins of one run and is deleted at its end. */
 export const TOKEN_TTL = '30m0s';
 
+/** Where kubeadm waits for a kubelet, also for one that joins: by what init stored in the cluster. */
+const HEALTHZ_DEFAULTS = {healthzBindAddress: '127.0.0.1', healthzPort: 10_248};
+
 /**
  * The documents for `kubeadm init` (kubeadm v1beta4). What the kubelet needs is in its own drop-in,
  * cluster DNS is our own add-on, so both can change later without kubeadm.
@@ -37,9 +40,7 @@ export function initDocuments(
       apiVersion: 'kubelet.config.k8s.io/v1beta1',
       kind: 'KubeletConfiguration',
       cgroupDriver: 'systemd',
-      ...('failCgroupV1' in cluster.kubeletConfig
-        ? {failCgroupV1: cluster.kubeletConfig['failCgroupV1']}
-        : {}),
+      ...pick(cluster.kubeletConfig, ['failCgroupV1', ...Object.keys(HEALTHZ_DEFAULTS)]),
     },
     {
       apiVersion: 'kubeproxy.config.k8s.io/v1alpha1',
@@ -143,7 +144,11 @@ export const joinKeys = ({name, runtime}: Host): Readonly<Record<string, string>
  * refused by name.
  */
 export function initKeys(cluster: Cluster, host: Host): Readonly<Record<string, string>> {
-  const {network, endpoint} = cluster;
+  const {network, endpoint, kubeletConfig} = cluster;
+  const healthz: Readonly<Record<string, unknown>> = {
+    ...HEALTHZ_DEFAULTS,
+    ...pick(kubeletConfig, Object.keys(HEALTHZ_DEFAULTS)),
+  };
   return {
     'metadata.name': cluster.name,
     [`internalAddress of ${host.name}`]: host.internalAddress,
@@ -158,5 +163,15 @@ export function initKeys(cluster: Cluster, host: Host): Readonly<Record<string, 
     'spec.network.dnsDomain': network.dnsDomain,
     'spec.network.proxy.mode': network.proxy.mode,
     'spec.network.proxy.conntrack': JSON.stringify(network.proxy.conntrack),
+    'spec.kubelet.config.healthzBindAddress': String(healthz['healthzBindAddress']),
+    'spec.kubelet.config.healthzPort': String(healthz['healthzPort']),
   };
+}
+
+/** What was said of these fields. */
+function pick(
+  fields: Readonly<Record<string, unknown>>,
+  names: readonly string[],
+): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(Object.entries(fields).filter(([name]) => names.includes(name)));
 }

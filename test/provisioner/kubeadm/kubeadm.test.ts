@@ -5,6 +5,7 @@ import {formatYamlDocuments} from '#shared/yaml';
 import {
   discoveryKubeconfig,
   initDocuments,
+  initKeys,
   joinDocuments,
 } from '#provisioner/kubeadm/configuration';
 import {kubeadmResetScript} from '#provisioner/kubeadm/reset-script';
@@ -45,12 +46,22 @@ function documents(changes: Partial<Cluster>, host: Host = h1) {
   return Object.fromEntries(all.map(each => [each.kind, each]));
 }
 
-test('only what was said of failCgroupV1 is said to kubeadm, the rest is in the drop-in', t => {
+test('only what was said of fields that kubeadm looks at is said to kubeadm, the rest is in the drop-in', t => {
   const kubelet = (kubeletConfig: Cluster['kubeletConfig']) =>
     documents({kubeletConfig})['KubeletConfiguration'];
   t.false('failCgroupV1' in (kubelet({}) ?? {}));
   t.like(kubelet({failCgroupV1: false, maxPods: 50}), {failCgroupV1: false});
   t.false('maxPods' in (kubelet({maxPods: 50}) ?? {}));
+});
+
+test('kubeadm waits for the kubelet where it answers', t => {
+  const kubeletConfig = {healthzBindAddress: '0.0.0.0', healthzPort: 10_300};
+  t.like(documents({kubeletConfig})['KubeletConfiguration'], kubeletConfig);
+});
+
+test('to say the default of a key that only init reads is no change of it', t => {
+  const kubeletConfig = {healthzBindAddress: '127.0.0.1', healthzPort: 10_248};
+  t.deepEqual(initKeys({...cluster, kubeletConfig}, h1), initKeys(cluster, h1));
 });
 
 test('a control plane that is a worker, too, has no taint', t => {

@@ -171,6 +171,10 @@ const changed = {
   'spec.network.proxy.conntrack': aCluster({
     network: {...network, proxy: {...network.proxy, conntrack: {maxPerCore: 1, min: 0}}},
   }),
+  'spec.kubelet.config.healthzBindAddress': aCluster({
+    kubeletConfig: {healthzBindAddress: '0.0.0.0'},
+  }),
+  'spec.kubelet.config.healthzPort': aCluster({kubeletConfig: {healthzPort: 10_300}}),
 };
 
 const changedHosts: Readonly<Record<string, Host>> = {
