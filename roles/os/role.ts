@@ -1,4 +1,5 @@
 import type {Role, RoleInput} from '../../src/provisioner/role/role.ts';
+import {KUBELET_KERNEL_DEFAULTS} from '../../src/provisioner/role/kernel-defaults.ts';
 import type {Resource} from '../../src/provisioner/role/resource.ts';
 
 /** systemd-sysctl reads by file name over all directories: the last one wins, also over 99-sysctl.conf. */
@@ -35,7 +36,7 @@ export const osRole: Role = {
     },
     ...MODULES.map(name => ({kind: 'module' as const, name})),
     ...sysctls(input),
-    {kind: 'swap', state: 'off'},
+    ...swap(input),
     ...hostsBlocks(input),
   ],
 };
@@ -57,7 +58,9 @@ function packageRepository({cluster, render}: RoleInput): readonly Resource[] {
 }
 
 function sysctls({cluster, render}: RoleInput): readonly Resource[] {
-  const wanted = Object.entries({...SYSCTLS, ...cluster.os.sysctls})
+  const isProtected = cluster.kubeletConfig['protectKernelDefaults'] === true;
+  const ofKubelet = isProtected ? KUBELET_KERNEL_DEFAULTS : {};
+  const wanted = Object.entries({...SYSCTLS, ...ofKubelet, ...cluster.os.sysctls})
     .map(([key, value]) => ({key, value}))
     .sort((a, b) => (a.key < b.key ? -1 : 1));
   const content = render('os/sysctl.conf', {sysctls: wanted});
@@ -65,6 +68,11 @@ function sysctls({cluster, render}: RoleInput): readonly Resource[] {
     {kind: 'file', path: SYSCTL_FILE, content, mode: 0o644},
     ...wanted.map(setting => ({kind: 'sysctl' as const, ...setting})),
   ];
+}
+
+/** Where the kubelet runs with swap, what swaps is the administrator's to say. */
+function swap({cluster}: RoleInput): readonly Resource[] {
+  return cluster.kubeletConfig['failSwapOn'] === false ? [] : [{kind: 'swap', state: 'off'}];
 }
 
 /** The host itself and the API endpoint only, so that adding a host touches no other. */

@@ -153,6 +153,32 @@ test('kernel settings are the last word at boot, and come after the modules that
   t.true(ids.indexOf('module:nf_conntrack') < setting);
 });
 
+test('a kubelet that protects kernel settings finds those that it wants', t => {
+  const settings = (kubeletConfig: Cluster['kubeletConfig']) =>
+    resourcesOf({...cluster, kubeletConfig}, h2).flatMap(each =>
+      each.kind === 'sysctl' ? [`${each.key}=${each.value}`] : [],
+    );
+  const before = settings({protectKernelDefaults: false});
+  t.deepEqual(before, settings({}));
+  const added = settings({protectKernelDefaults: true}).filter(each => !before.includes(each));
+  t.deepEqual(added, [
+    'kernel.keys.root_maxbytes=25000000',
+    'kernel.keys.root_maxkeys=1000000',
+    'kernel.panic=10',
+    'kernel.panic_on_oops=1',
+    'vm.overcommit_memory=1',
+    'vm.panic_on_oom=0',
+  ]);
+});
+
+test('swap is left alone where the kubelet is told to run with it', t => {
+  const hasSwap = (kubeletConfig: Cluster['kubeletConfig']) =>
+    resourcesOf({...cluster, kubeletConfig}, h2).some(({kind}) => kind === 'swap');
+  t.true(hasSwap({}));
+  t.true(hasSwap({failSwapOn: true}));
+  t.false(hasSwap({failSwapOn: false, memorySwap: {swapBehavior: 'LimitedSwap'}}));
+});
+
 test('settings that Kubernetes depends on win over those of the kubelet in cluster.yaml', t => {
   const mine = {
     ...cluster,
