@@ -88,19 +88,21 @@ export const packageRepositorySchema = strictObject({
   ),
 });
 
+export const sysctlsSchema = z
+  .record(
+    scalar.text(
+      '^[a-z0-9][-a-zA-Z0-9_]*(?:[./][-a-zA-Z0-9_]+)+$',
+      'a key such as net.core.somaxconn',
+    ),
+    z.union([scalar.text('^[^\\n\\r]{1,256}$', 'one line'), z.int()], {
+      error: 'expected a number or one line of text',
+    }),
+  )
+  .default({})
+  .describe('Further kernel settings of every host, e.g. `net.core.somaxconn: 4096`.');
+
 const os = strictObject({
-  sysctls: z
-    .record(
-      scalar.text(
-        '^[a-z0-9][-a-zA-Z0-9_]*(?:[./][-a-zA-Z0-9_]+)+$',
-        'a key such as net.core.somaxconn',
-      ),
-      z.union([scalar.text('^[^\\n\\r]{1,256}$', 'one line'), z.int()], {
-        error: 'expected a number or one line of text',
-      }),
-    )
-    .default({})
-    .describe('Further kernel settings of every host, e.g. `net.core.somaxconn: 4096`.'),
+  sysctls: sysctlsSchema,
   packageRepository: packageRepositorySchema
     .optional()
     .describe("An apt repository of the site's own, for hosts without another."),
@@ -145,7 +147,7 @@ const spec = strictObject({
       .default({})
       .meta({documentedAsOne: true})
       .describe(
-        'Fields of KubeletConfiguration (kubelet.config.k8s.io/v1beta1) for every host, except those that the provisioner sets.',
+        'Fields of KubeletConfiguration (kubelet.config.k8s.io/v1beta1) for every host, except those that the provisioner sets. With `protectKernelDefaults` hosts get the kernel settings that it wants; with `failSwapOn: false` their swap is left alone. Only init reads `healthzPort` and `healthzBindAddress`; `maxPods` is 250 at most.',
       ),
   })
     .prefault({})

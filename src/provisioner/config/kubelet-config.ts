@@ -8,6 +8,13 @@ const duration = text(
   'a duration such as 1m30s',
 );
 
+// With 0 the kubelet does not listen.
+const HEALTHZ_PORT = 'expected a port from 1 to 65535, where kubeadm waits for the kubelet';
+
+/** Of a node's /24 without network, broadcast and bridge; pods that end hold theirs for a while. */
+const PODS_MAX = 250;
+const MAX_PODS = `expected at most ${PODS_MAX}, since a node has a /24 for the addresses of its pods`;
+
 /**
  * Fields of KubeletConfiguration (kubelet.config.k8s.io/v1beta1, Kubernetes 1.36) that the
  * provisioner has no say in, with their outer types. The kubelet only logs a field that it does
@@ -44,12 +51,10 @@ const fields = {
     'registryBurst',
     'eventRecordQPS',
     'eventBurst',
-    'healthzPort',
     'oomScoreAdj',
     'nodeLeaseDurationSeconds',
     'imageGCHighThresholdPercent',
     'imageGCLowThresholdPercent',
-    'maxPods',
     'podPidsLimit',
     'nodeStatusMaxImages',
     'maxOpenFiles',
@@ -63,6 +68,10 @@ const fields = {
     'containerLogMaxFiles',
     'containerLogMaxWorkers',
   ]),
+  ...each(z.int({error: HEALTHZ_PORT}).min(1, HEALTHZ_PORT).max(65_535, HEALTHZ_PORT), [
+    'healthzPort',
+  ]),
+  ...each(z.int().max(PODS_MAX, MAX_PODS), ['maxPods']),
   ...each(z.number(), ['memoryThrottlingFactor']),
   ...each(duration, [
     'syncFrequency',

@@ -14,6 +14,7 @@ import {
   packageRepositorySchema,
   runtimeSchema,
 } from './cluster-schema.ts';
+import {findKernelProblems} from './kernel-problems.ts';
 import {groupSettings, hostSettings, hostsSchema, type HostSettings} from './hosts-schema.ts';
 import {resolveGroups, resolveInlineHosts, type Inventory, type VarsFile} from './inventory.ts';
 import {
@@ -71,6 +72,7 @@ export async function loadCluster(options: LoadOptions): Promise<Cluster> {
   context.problems.push(...(inventory?.problems ?? []), ...(resolved?.problems ?? []));
   for (const key of resolved?.privateKeys ?? []) await checkPrivateKey(context, key);
   if (cluster && resolved) context.problems.push(...findNetworkProblems(cluster, resolved.hosts));
+  if (cluster) context.problems.push(...findKernelProblems(cluster));
   const packageRepository = cluster && (await readPackageRepository(context, cluster));
   const keyPairs = cluster && (await loadIssuers(context, cluster, {secrets, environment, now}));
   const document = cluster?.checked.value;

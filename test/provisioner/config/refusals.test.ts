@@ -122,6 +122,25 @@ test('a network that holds the endpoint is refused', refuses, spec({controlPlane
 test('a pod network too small for the hosts is refused', refuses, spec({network: {podCIDR: '10.244.0.0/24'}}), [
   'ERR_CONFIG_CIDR_TOO_SMALL cluster.yaml spec.network.podCIDR',
 ]); // prettier-ignore
+test('more pods than a node has addresses for are refused', refuses, spec({kubelet: {config: {maxPods: 251}}}), [
+  'ERR_CONFIG_VALUE cluster.yaml spec.kubelet.config.maxPods',
+]); // prettier-ignore
+test('a kubelet whose health kubeadm cannot ask for is refused', refuses, spec({kubelet: {config: {healthzPort: 0}}}), [
+  'ERR_CONFIG_VALUE cluster.yaml spec.kubelet.config.healthzPort',
+]); // prettier-ignore
+test('kernel settings that the kubelet would not start with are refused', refuses, spec({
+  kubelet: {config: {protectKernelDefaults: true}},
+  os: {sysctls: {'vm.overcommit_memory': 2, 'kernel/panic': 60, 'vm.panic_on_oom': 0}},
+}), [
+  'ERR_CONFIG_VALUE cluster.yaml spec.os.sysctls."vm.overcommit_memory"',
+  'ERR_CONFIG_VALUE cluster.yaml spec.os.sysctls."kernel/panic"',
+]); // prettier-ignore
+test('the limit of maxPods is named, and taken', async t => {
+  const files = (maxPods: number) => spec({kubelet: {config: {maxPods}}});
+  await t.throwsAsync(load(t, files(251)), {message: /at most 250, since a node has a \/24.*, found 251/}); // prettier-ignore
+  t.like(await load(t, files(250)), {kubeletConfig: {maxPods: 250}});
+});
+
 test('an unsupported version does not hide an overlap', refuses, spec({kubernetes: {version: '1.35.0'}, network: {podCIDR: '10.96.0.0/16'}}), [
   'ERR_CONFIG_VERSION_UNSUPPORTED cluster.yaml spec.kubernetes.version',
   'ERR_CONFIG_CIDR_OVERLAP cluster.yaml spec.network.serviceCIDR',
