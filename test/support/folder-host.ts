@@ -158,6 +158,7 @@ const MAPPED: readonly (readonly [string, string])[] = [
   ['/sys/module', '/sys/module'],
   ['/lib/modules', '/lib/modules'],
   ['/etc/fstab', '/etc/fstab'],
+  ['/etc/systemd/system/', '/etc/systemd/system/'],
 ];
 
 const LOG = (what: string): string => `echo "${what}" >> "$fake/log"`;

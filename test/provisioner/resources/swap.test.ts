@@ -43,6 +43,7 @@ const UNIT_FILES = `${[
   `${BY_UUID} static -`,
   'mine.swap enabled enabled',
   'zramswap.service enabled enabled',
+  'idle.swap static -',
   'dphys-swapfile.service disabled enabled',
   'theirs.swap masked enabled',
 ].join('\n')}\n`;
@@ -53,6 +54,7 @@ for (const shell of shells) {
     const connection = host.connection({shell});
     const off = only({kind: 'swap', state: 'off'});
     host.write('fake/unit-files', UNIT_FILES);
+    for (const name of ['mine.swap', 'idle.swap']) host.write(`etc/systemd/system/${name}`, '');
     const names = [ZRAM, BY_UUID, 'mine.swap', 'zramswap.service'];
     t.deepEqual(summaries(await runOn(host, off, {connection})), [`off: ${names.join(', ')}`]);
     const deeds = [`mask ${ZRAM}`, `mask ${BY_UUID}`, 'disable mine.swap', 'disable zramswap.service']; // prettier-ignore
@@ -80,6 +82,7 @@ for (const shell of shells) {
 test('what swapped before us is known after a run that died turning it off', async t => {
   using host = new FolderHost();
   host.write('fake/unit-files', UNIT_FILES);
+  host.write('etc/systemd/system/idle.swap', '');
   const connection = host.connection({loseAt: {run: 2, when: 'after'}});
   const off = only({kind: 'swap', state: 'off'});
   await t.throwsAsync(runOn(host, off, {connection}), {code: 'ERR_CONNECTION_LOST'});
