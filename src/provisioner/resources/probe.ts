@@ -106,12 +106,12 @@ function memo(
   return recorded.stat ?? '';
 }
 
-/** Path under /proc/sys of a key; dots separate, a slash in a key is a dot in a name. */
-export const sysctlPath = (key: string): string =>
-  `/proc/sys/${key
-    .split('.')
-    .map(part => part.replaceAll('/', '.'))
-    .join('/')}`;
+/** Path under /proc/sys of a key; the first separator decides which it is (sysctl.d(5)). */
+export function sysctlPath(key: string): string {
+  const isPath = /^[^./]*[/]/.test(key);
+  const parts = isPath ? [key] : key.split('.').map(part => part.replaceAll('/', '.'));
+  return `/proc/sys/${parts.join('/')}`;
+}
 
 /** Reads the output of `probeScript`. A line of another form is a defect of ours and throws. */
 export function parseProbe(output: string): HostProbe {

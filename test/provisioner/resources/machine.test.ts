@@ -263,11 +263,16 @@ test('a setting that the kernel takes and does not keep is not taken for done', 
   t.deepEqual(stateOf(host).pending, ['sysctl:a.b']);
 });
 
-test('a key with a slash is a name with a dot', t => {
+test('the first separator of a key decides what a slash is: a dot in a name, or the way down', t => {
   t.is(
     sysctlPath('net.ipv4.conf.eth0/100.forwarding'),
     '/proc/sys/net/ipv4/conf/eth0.100/forwarding',
   );
+  t.is(
+    sysctlPath('net/ipv4/conf/eth0.100/forwarding'),
+    '/proc/sys/net/ipv4/conf/eth0.100/forwarding',
+  );
+  t.is(sysctlPath('kernel/panic'), '/proc/sys/kernel/panic');
 });
 
 test('a module is loaded when neither loaded nor built in, and stays', async t => {
