@@ -32,6 +32,7 @@ export function someFacts(changes: Partial<Facts> = {}): Facts {
       images: undefined,
       pki: false,
       occupied: [],
+      networkFiles: [],
     },
     ...changes,
   };

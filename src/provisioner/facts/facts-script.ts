@@ -55,6 +55,7 @@ for s in /run/containerd/containerd.sock /run/crio/crio.sock /run/docker.sock /r
 for d in /etc/cni /etc/containerd /etc/slipway /opt/cni /opt/containerd /opt/slipway /run/containerd /var/lib/containerd /var/lib/slipway/cri /etc/kubernetes /var/log/containers /var/log/pods; do [ -z "$(ls -A "$d" 2>/dev/null)" ] || p occupied "$d"; done
 for f in /etc/kubernetes/manifests/*.yaml; do [ ! -f "$f" ] || p manifest "\${f##*/}"; done
 [ -z "$(ls -A /var/lib/etcd 2>/dev/null)" ] || p etcd-data yes
+for f in /etc/cni/net.d/*.conflist /etc/cni/net.d/*.conf /etc/cni/net.d/*.json; do [ ! -f "$f" ] || p network-file "\${f##*/}"; done
 if [ -S /run/containerd/containerd.sock ] && command -v ctr >/dev/null; then
 ${LIST_IMAGES.containerd}
 fi

@@ -56,6 +56,7 @@ export function parseFacts(output: string): Facts {
       occupied: all('occupied'),
       manifests: all('manifest'),
       etcdData: one('etcd-data') === 'yes',
+      networkFiles: all('network-file'),
       images: parseImages(lines),
     },
   };

@@ -1,18 +1,9 @@
-import {CodedError} from '#shared/errors';
 import type {ProvisionerErrorCode} from '../errors.ts';
 import {type HostState, isOurs} from '../host-state/host-state.ts';
 import type {Cluster, Host} from '../role/cluster.ts';
-import type {Facts} from '../role/facts.ts';
 import {runtimes} from '../role/runtimes.ts';
-
-export interface PreflightInput {
-  readonly cluster: Cluster;
-  readonly host: Host;
-  readonly facts: Facts;
-  readonly state: HostState;
-  /** The architecture that programs and images are made for. */
-  readonly artifactsArch: 'amd64' | 'arm64';
-}
+import {checkLeftovers} from './check-leftovers.ts';
+import {type Finding, finding, isMember, type PreflightInput, type Problem} from './finding.ts';
 
 /** kubeadm's minimum for a control plane (kubeadm 1.36 `constants.ControlPlaneNumCPU`). */
 const CONTROL_PLANE_CPU_MINIMUM = 2;
@@ -29,8 +20,6 @@ const CONTROL_PLANE_PORTS: Readonly<Record<number, string>> = {
 };
 const NODE_PORTS: Readonly<Record<number, string>> = {10250: 'kubelet'};
 
-type Problem = CodedError<ProvisionerErrorCode>;
-
 /**
  * Everything on one host that would stop kubeadm or us, all at once. Names in brackets are
  * kubeadm's: `spec.preflight.ignore` takes them, and kubeadm gets the same list. Whose host it is
@@ -39,9 +28,13 @@ type Problem = CodedError<ProvisionerErrorCode>;
 export function checkHost(input: PreflightInput): readonly Problem[] {
   const {cluster, host, state} = input;
   const ignored = new Set(cluster.preflight.ignore);
-  const problems = [...checkSystem(input), ...checkSize(input), ...checkPorts(input)]
-    .filter(({check}) => !ignored.has(check))
-    .map(({problem}) => problem);
+  const findings = [
+    ...checkSystem(input),
+    ...checkSize(input),
+    ...checkPorts(input),
+    ...checkLeftovers(input),
+  ];
+  const problems = findings.filter(({check}) => !ignored.has(check)).map(({problem}) => problem);
   const other = checkOwner(cluster, {host, state});
   return [...problems, ...(other.length > 0 ? other : checkForeign(input))];
 }
@@ -56,20 +49,6 @@ export function checkOwner(
   const hint = `reset it with that cluster's file first (provision reset), or take ${host.name} out of the inventory`;
   const code = 'ERR_PREFLIGHT_OTHER_CLUSTER';
   return [finding('OtherCluster', host, {code, message, hint}).problem];
-}
-
-interface Finding {
-  /** kubeadm's name of the check, or ours where kubeadm has none. */
-  readonly check: string;
-  readonly problem: Problem;
-}
-
-function finding(
-  check: string,
-  host: Host,
-  {code, message, hint}: {code: ProvisionerErrorCode; message: string; hint: string},
-): Finding {
-  return {check, problem: new CodedError(code, `${host.name}: [${check}] ${message}`, {hint})};
 }
 
 function checkSystem({host, facts, artifactsArch}: PreflightInput): readonly Finding[] {
@@ -165,10 +144,6 @@ function checkForeign({host, facts, state}: PreflightInput): readonly Problem[] 
   }
   return found.map(({problem}) => problem);
 }
-
-/** True once kubeadm was started by us on this host, finished or not. */
-const isMember = (state: HostState): boolean =>
-  'kubeadm-init' in state.actions || 'kubeadm-join' in state.actions;
 
 function checkPorts({cluster, host, facts, state}: PreflightInput): readonly Finding[] {
   if (isMember(state)) return [];

@@ -1,6 +1,7 @@
 import {CodedError} from '#shared/errors';
 import type {ProvisionerErrorCode} from '../errors.ts';
-import {checkHost, type PreflightInput} from './check-host.ts';
+import {checkHost} from './check-host.ts';
+import type {PreflightInput} from './finding.ts';
 
 /** Certificates and leases suffer beyond this; kubeadm itself does not look. */
 const CLOCK_SKEW_SECONDS_MAX = 30;

@@ -39,6 +39,8 @@ export interface Existing {
   readonly occupied: readonly string[];
   readonly manifests: readonly string[]; // file names under /etc/kubernetes/manifests
   readonly etcdData: boolean; // /var/lib/etcd is there and not empty
+  /** Names of network configurations in /etc/cni/net.d that a runtime would read. */
+  readonly networkFiles: readonly string[];
   /** What is in the runtime's image store; undefined when no runtime answers. */
   readonly images: readonly HostImage[] | undefined;
 }

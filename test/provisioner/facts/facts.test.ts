@@ -98,6 +98,7 @@ test('what a cluster leaves is read', read, {
   'etcd-data': 'yes',
   pki: 'yes',
   occupied: ['/etc/cni'],
+  'network-file': ['10-calico.conflist'],
   images: 'yes',
   image: ['registry.k8s.io/pause:3.10.2\tsha256:1'],
 }, {
@@ -109,6 +110,7 @@ test('what a cluster leaves is read', read, {
     etcdData: true,
     pki: true,
     occupied: ['/etc/cni'],
+    networkFiles: ['10-calico.conflist'],
     images: [{reference: 'registry.k8s.io/pause:3.10.2', digests: ['sha256:1']}],
   },
 }); // prettier-ignore

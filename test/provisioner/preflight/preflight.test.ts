@@ -96,6 +96,14 @@ test('a clock that is ahead is found', finds, 'ERR_PREFLIGHT_CLOCK', 'Clock', {f
 test('a clock that is behind is found', finds, 'ERR_PREFLIGHT_CLOCK', 'Clock', {facts: {clockSeconds: 969}, operatorSeconds: 1_000}); // prettier-ignore
 test('a clock within half a minute passes', passes, {facts: {clockSeconds: 1_030}, operatorSeconds: 1_000}); // prettier-ignore
 
+test('a network of somebody else is found', finds, 'ERR_PREFLIGHT_NETWORK_CONFIGURATION', 'NetworkConfiguration', {existing: {networkFiles: ['10-calico.conflist', '10-flannel.conflist']}}); // prettier-ignore
+test('one that sorts behind ours is found: until flannel runs it is the only one', finds, 'ERR_PREFLIGHT_NETWORK_CONFIGURATION', 'NetworkConfiguration', {existing: {networkFiles: ['87-podman-bridge.conflist']}}); // prettier-ignore
+test('flannel puts its own configuration in place of an old one', passes, {existing: {networkFiles: ['10-flannel.conflist']}}); // prettier-ignore
+test('what a member has in /etc/cni/net.d is its own affair', passes, {
+  existing: {networkFiles: ['05-multus.conf', '10-flannel.conflist']},
+  state: {actions: {'kubeadm-join': {status: 'done', digest: 'x'}}},
+});
+
 const traces = {
   facts: {listeningPorts: [2379, 6443, 10250]},
   existing: {
