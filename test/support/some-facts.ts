@@ -33,6 +33,7 @@ export function someFacts(changes: Partial<Facts> = {}): Facts {
       pki: false,
       occupied: [],
       networkFiles: [],
+      startDropIns: [],
     },
     ...changes,
   };

@@ -56,6 +56,18 @@ for d in /etc/cni /etc/containerd /etc/slipway /opt/cni /opt/containerd /opt/sli
 for f in /etc/kubernetes/manifests/*.yaml; do [ ! -f "$f" ] || p manifest "\${f##*/}"; done
 [ -z "$(ls -A /var/lib/etcd 2>/dev/null)" ] || p etcd-data yes
 for f in /etc/cni/net.d/*.conflist /etc/cni/net.d/*.conf /etc/cni/net.d/*.json; do [ ! -f "$f" ] || p network-file "\${f##*/}"; done
+# The first of a name counts, as for systemd; a link to /dev/null hides the others.
+for u in kubelet slipway-cri containerd; do
+  seen=/
+  for d in /etc/systemd/system /run/systemd/system /usr/local/lib/systemd/system /usr/lib/systemd/system /lib/systemd/system; do
+    for f in "$d/$u.service.d"/*.conf; do
+      [ -e "$f" ] || continue
+      case $seen in */"\${f##*/}"/*) continue ;; esac
+      seen=$seen\${f##*/}/
+      [ ! -f "$f" ] || ! grep -q '^[[:space:]]*ExecStart[[:space:]]*=' "$f" || p start-drop-in "$u.service $f"
+    done
+  done
+done
 if [ -S /run/containerd/containerd.sock ] && command -v ctr >/dev/null; then
 ${LIST_IMAGES.containerd}
 fi

@@ -6,7 +6,7 @@ import {
   type HostState,
   parseHostState,
 } from '../host-state/host-state.ts';
-import type {Facts} from '../role/facts.ts';
+import type {Facts, UnitFile} from '../role/facts.ts';
 import {parseImages} from './host-images.ts';
 
 const SERVICE_PORTS_END = 32_768; // above are ephemeral ports, which come and go
@@ -57,6 +57,7 @@ export function parseFacts(output: string): Facts {
       manifests: all('manifest'),
       etcdData: one('etcd-data') === 'yes',
       networkFiles: all('network-file'),
+      startDropIns: all('start-drop-in').map(unitFileOf),
       images: parseImages(lines),
     },
   };
@@ -65,6 +66,11 @@ export function parseFacts(output: string): Facts {
 function ports(hex: readonly string[]): readonly number[] {
   const numbers = hex.map(text => Number.parseInt(text, 16));
   return [...new Set(numbers)].filter(port => port < SERVICE_PORTS_END).sort((a, b) => a - b);
+}
+
+function unitFileOf(text: string): UnitFile {
+  const at = text.indexOf(' ');
+  return {unit: text.slice(0, at), path: text.slice(at + 1)};
 }
 
 function freeOf(text: string): readonly [string, number] {

@@ -1,3 +1,4 @@
+import {runtimes} from '../role/runtimes.ts';
 import {type Finding, finding, isMember, type PreflightInput} from './finding.ts';
 
 const NETWORK_DIRECTORY = '/etc/cni/net.d';
@@ -6,7 +7,7 @@ const OWN_NETWORK_FILE = '10-flannel.conflist';
 
 /** What somebody left on the host that would be taken instead of what we make. */
 export function checkLeftovers(input: PreflightInput): readonly Finding[] {
-  return checkNetworkFiles(input);
+  return [...checkNetworkFiles(input), ...checkDropIns(input)];
 }
 
 /**
@@ -25,4 +26,21 @@ function checkNetworkFiles({host, facts, state}: PreflightInput): readonly Findi
       hint: `move the files out of ${NETWORK_DIRECTORY} on ${host.name}, then run the same command again`,
     }),
   ];
+}
+
+/**
+ * A drop-in is read after our unit, wherever it lies; with an ExecStart= of its own the program
+ * starts without our arguments. Those that set something else are an administrator's good right.
+ */
+function checkDropIns({host, facts}: PreflightInput): readonly Finding[] {
+  const units = ['kubelet.service', runtimes[host.runtime].unit];
+  return facts.existing.startDropIns
+    .filter(({unit}) => units.includes(unit))
+    .map(({unit, path}) =>
+      finding('UnitDropIn', host, {
+        code: 'ERR_PREFLIGHT_UNIT_DROP_IN',
+        message: `${path} would start ${unit} with a command that is not ours`,
+        hint: `remove it, or the package that brings it, and run "systemctl daemon-reload && systemctl try-restart ${unit}" on ${host.name}`,
+      }),
+    );
 }

@@ -41,8 +41,15 @@ export interface Existing {
   readonly etcdData: boolean; // /var/lib/etcd is there and not empty
   /** Names of network configurations in /etc/cni/net.d that a runtime would read. */
   readonly networkFiles: readonly string[];
+  /** Drop-ins of the kubelet's and the runtimes' units that say themselves what is started. */
+  readonly startDropIns: readonly UnitFile[];
   /** What is in the runtime's image store; undefined when no runtime answers. */
   readonly images: readonly HostImage[] | undefined;
+}
+
+export interface UnitFile {
+  readonly unit: string; // e.g. kubelet.service
+  readonly path: string;
 }
 
 export interface HostImage {

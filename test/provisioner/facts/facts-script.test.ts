@@ -17,7 +17,7 @@ const MAPPED = ['/etc/', '/lib/systemd/', '/run/', '/usr/lib/', '/usr/local/lib/
 function factsOf(host: Host, shell: string): Facts {
   const folder = mkdtempSync(join(tmpdir(), 'slipway-facts-'));
   try {
-    for (const [path, content] of Object.entries(host)) {
+    for (const [path, content] of Object.entries({'/etc/machine-id': '', ...host})) {
       const file = join(folder, path);
       mkdirSync(dirname(file), {recursive: true});
       if (typeof content === 'string') writeFileSync(file, content);
@@ -57,5 +57,44 @@ test(
   reads,
   {},
   ({existing}: Facts) => existing.networkFiles,
+  [],
+);
+
+const START = '[Service]\nExecStart=\nExecStart=/usr/bin/kubelet\n';
+
+test(
+  'drop-ins that say themselves what is started are found where systemd looks',
+  reads,
+  {
+    '/usr/lib/systemd/system/kubelet.service.d/10-kubeadm.conf': START,
+    '/usr/local/lib/systemd/system/containerd.service.d/a.conf': START,
+    '/run/systemd/system/slipway-cri.service.d/a.conf': '[Service]\n  ExecStart = /bin/true\n',
+    '/etc/systemd/system/kubelet.service.d/20-site.conf': START,
+    '/etc/systemd/system/sshd.service.d/a.conf': START,
+    '/etc/systemd/system/kubelet.service.d/a.conf.old': START,
+  },
+  ({existing}: Facts) =>
+    existing.startDropIns.map(
+      ({unit, path}) => `${unit} ${path.replace(/^.*\/(?=[^/]+\/[^/]+$)/, '')}`,
+    ),
+  [
+    'kubelet.service kubelet.service.d/20-site.conf',
+    'kubelet.service kubelet.service.d/10-kubeadm.conf',
+    'slipway-cri.service slipway-cri.service.d/a.conf',
+    'containerd.service containerd.service.d/a.conf',
+  ],
+);
+test(
+  'drop-ins that set something else are not, nor what a file of the same name hides',
+  reads,
+  {
+    '/etc/systemd/system/kubelet.service.d/proxy.conf':
+      '[Service]\n#ExecStart=\nExecStartPre=/bin/true\nEnvironment=HTTPS_PROXY=http://10.0.0.1\n',
+    '/etc/systemd/system/kubelet.service.d/10-kubeadm.conf': {link: '/dev/null'},
+    '/usr/lib/systemd/system/kubelet.service.d/10-kubeadm.conf': START,
+    '/etc/systemd/system/containerd.service.d/10.conf': '',
+    '/run/systemd/system/containerd.service.d/10.conf': START,
+  },
+  ({existing}: Facts) => existing.startDropIns,
   [],
 );

@@ -99,6 +99,7 @@ test('what a cluster leaves is read', read, {
   pki: 'yes',
   occupied: ['/etc/cni'],
   'network-file': ['10-calico.conflist'],
+  'start-drop-in': ['kubelet.service /etc/systemd/system/kubelet.service.d/a b.conf'],
   images: 'yes',
   image: ['registry.k8s.io/pause:3.10.2\tsha256:1'],
 }, {
@@ -111,6 +112,9 @@ test('what a cluster leaves is read', read, {
     pki: true,
     occupied: ['/etc/cni'],
     networkFiles: ['10-calico.conflist'],
+    startDropIns: [
+      {unit: 'kubelet.service', path: '/etc/systemd/system/kubelet.service.d/a b.conf'},
+    ],
     images: [{reference: 'registry.k8s.io/pause:3.10.2', digests: ['sha256:1']}],
   },
 }); // prettier-ignore

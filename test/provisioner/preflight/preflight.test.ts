@@ -104,6 +104,23 @@ test('what a member has in /etc/cni/net.d is its own affair', passes, {
   state: {actions: {'kubeadm-join': {status: 'done', digest: 'x'}}},
 });
 
+const dropIn = (unit: string) => ({
+  unit,
+  path: `/usr/lib/systemd/system/${unit}.d/10-kubeadm.conf`,
+});
+for (const runtime of ['slipway', 'containerd'] as const) {
+  const own = runtime === 'slipway' ? 'slipway-cri.service' : 'containerd.service';
+  const others = runtime === 'slipway' ? 'containerd.service' : 'slipway-cri.service';
+  for (const unit of ['kubelet.service', own]) {
+    test(`with ${runtime}, a drop-in that starts another ${unit} is found`, finds, 'ERR_PREFLIGHT_UNIT_DROP_IN', 'UnitDropIn', {host: {runtime}, existing: {startDropIns: [dropIn(unit)]}}); // prettier-ignore
+  }
+  test(`with ${runtime}, what starts ${others} does not matter`, passes, {host: {runtime}, existing: {startDropIns: [dropIn(others)]}}); // prettier-ignore
+}
+test('a drop-in that came after the join is found', finds, 'ERR_PREFLIGHT_UNIT_DROP_IN', 'UnitDropIn', {
+  existing: {startDropIns: [dropIn('kubelet.service')]},
+  state: {actions: {'kubeadm-join': {status: 'done', digest: 'x'}}},
+}); // prettier-ignore
+
 const traces = {
   facts: {listeningPorts: [2379, 6443, 10250]},
   existing: {
