@@ -123,7 +123,7 @@ An unknown key is an error, never ignored. Files are YAML 1.2 in UTF-8, at most 
 
 ${formatTable(rowsOf(toJsonSchema(clusterSchema), ''))}
 
-Networks are IPv4 for now. They may overlap neither each other nor the hosts' addresses.
+Networks are IPv4 for now. They may overlap neither each other nor addresses that hosts have or need: their own, name servers, the registry, the package repository.
 `;
 }
 

@@ -19,10 +19,13 @@ export function someFacts(changes: Partial<Facts> = {}): Facts {
     packageManager: 'apt',
     missingCommands: [],
     listeningPorts: [22],
-    addresses: ['127.0.0.1', '10.89.0.11'],
+    addresses: [
+      {address: '127.0.0.1', interface: 'lo'},
+      {address: '10.89.0.11', interface: 'eth0'},
+    ],
     freeBytes: {'/': 1e10, '/var/lib': 1e10},
     hostsTemplates: [],
-    hasUpstreamDns: true,
+    nameServers: ['10.89.0.2'],
     existing: {
       runtimeSockets: [],
       kubeletConf: false,

@@ -24,6 +24,7 @@ import {
 import {isOurs} from '../host-state/host-state.ts';
 import type {HostPlan} from '../plan/host-plan.ts';
 import {checkOwner} from '../preflight/check-host.ts';
+import {isLoopback} from '../config/ipv4.ts';
 import {checkHosts} from '../preflight/check-hosts.ts';
 import {throwProblems} from '../problems-error.ts';
 import {checkImages} from './check-images.ts';
@@ -100,7 +101,9 @@ export async function planCluster(
   ];
   const imageDigests = await checkImages(cluster, artifacts, needed);
   // Of the control planes only: they are reached in every run, whatever --limit says.
-  const upstream = open.hosts.some(({host, facts}) => host.isControlPlane && facts.hasUpstreamDns);
+  const upstream = open.hosts.some(
+    ({host, facts}) => host.isControlPlane && facts.nameServers.some(each => !isLoopback(each)),
+  );
   const addons = planAddons(cluster, {images: artifacts.images, upstream}).filter(
     addon =>
       first.state.actions[addonAction(addon.name)]?.digest !== addon.digest ||

@@ -124,6 +124,12 @@ export const runtimeSchema = strictObject({
     ),
 });
 
+export const registrySchema = strictObject({
+  url: scalar.registryUrl.describe(
+    'Scheme, host and port, e.g. `http://10.0.0.2:5000`; hosts pull every image from it.',
+  ),
+});
+
 export const inlineHostsSchema = z.array(inlineHost).min(1);
 
 const spec = strictObject({
@@ -161,13 +167,7 @@ const spec = strictObject({
   })
     .prefault({})
     .describe('Binaries and images.'),
-  registry: strictObject({
-    url: scalar.registryUrl.describe(
-      'Scheme, host and port, e.g. `http://10.0.0.2:5000`; hosts pull every image from it.',
-    ),
-  })
-    .optional()
-    .describe("A registry of the site's own."),
+  registry: registrySchema.optional().describe("A registry of the site's own."),
   certificates: certificatesSchema
     .prefault({})
     .describe('The certificate controller and its issuers.'),

@@ -56,6 +56,9 @@ export function contains(block: Cidr, address: number): boolean {
   return block.first <= address && address <= block.last;
 }
 
+/** @param text an address of either family */
+export const isLoopback = (text: string): boolean => /^(127\.|::1$)/.test(text);
+
 /** Why an address can't be one by which other hosts reach a host; undefined if it can. */
 export function specialUseOf(address: number): string | undefined {
   return specialUses.find(({block}) => contains(block, address))?.use;

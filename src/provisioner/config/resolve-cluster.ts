@@ -1,6 +1,12 @@
 import type {CertificateSettings, Cluster, Host, PackageRepository} from '../role/cluster.ts';
 import {readPart, type Checked} from './check-shape.ts';
-import {controlPlaneSchema, networkSchema, type ClusterDocument} from './cluster-schema.ts';
+import {
+  controlPlaneSchema,
+  networkSchema,
+  packageRepositorySchema,
+  registrySchema,
+  type ClusterDocument,
+} from './cluster-schema.ts';
 import {contains, formatIpv4, overlaps, parseCidr, parseIpv4, type Cidr} from './ipv4.ts';
 import {problemAt, type ConfigDocument, type Problem} from './problem.ts';
 import {parseQuantity} from './quantity.ts';
@@ -24,6 +30,7 @@ export function findNetworkProblems(file: ClusterFile, hosts: readonly Host[]): 
     parseCidr(network?.serviceCIDR ?? ''),
   ];
   if (pods === undefined || services === undefined) return [];
+  const known = [...addressesOfHosts(hosts, endpoint?.host), ...addressesOfSite(file)];
   const problems: Problem[] = [];
   const report = (key: 'podCIDR' | 'serviceCIDR', problem: Parameters<typeof problemAt>[1]) =>
     problems.push(problemAt({...file, path: ['spec', 'network', key]}, problem));
@@ -39,12 +46,14 @@ export function findNetworkProblems(file: ClusterFile, hosts: readonly Host[]): 
     ['podCIDR', pods],
     ['serviceCIDR', services],
   ] as const) {
-    const inside = addressesInside(block, hosts, endpoint?.host);
+    const inside = known.filter(({text}) => isInside(block, text));
     if (inside.length === 0) continue;
+    const shown = inside.slice(0, SHOWN_MAX);
+    const list = shown.map(({text, name}) => `${text} (${name})`).join(', ');
     report(key, {
       code: 'ERR_CONFIG_CIDR_OVERLAP',
-      message: `${key} ${block.text} holds ${inside.slice(0, SHOWN_MAX).join(', ')}${inside.length > SHOWN_MAX ? ' and more' : ''}`,
-      hint: 'choose a network that no host is in',
+      message: `${key} ${block.text} holds ${list}${inside.length > SHOWN_MAX ? ' and more' : ''}`,
+      hint: 'choose a network that no host is in, nor anything that hosts need',
     });
   }
   const nodesMax = 2 ** (NODE_PREFIX_LENGTH - pods.prefixLength);
@@ -61,21 +70,41 @@ export function findNetworkProblems(file: ClusterFile, hosts: readonly Host[]): 
 /** Addresses that one message names; the rest are alike. */
 const SHOWN_MAX = 3;
 
-function addressesInside(
-  block: Cidr,
+interface NamedAddress {
+  /** An address, or a name, which may mean any. */
+  readonly text: string;
+  readonly name: string;
+}
+
+function isInside(block: Cidr, text: string): boolean {
+  const address = parseIpv4(text);
+  return address !== undefined && contains(block, address);
+}
+
+function addressesOfHosts(
   hosts: readonly Host[],
   endpointHost: string | undefined,
-): readonly string[] {
+): readonly NamedAddress[] {
   const named = hosts.flatMap(({name, address, internalAddress}) =>
     [...new Set([address, internalAddress])].map(text => ({text, name})),
   );
-  if (endpointHost !== undefined) named.push({text: endpointHost, name: 'the endpoint'});
-  return named
-    .filter(({text}) => {
-      const address = parseIpv4(text);
-      return address !== undefined && contains(block, address);
-    })
-    .map(({text, name}) => `${text} (${name})`);
+  return endpointHost === undefined
+    ? named
+    : [...named, {text: endpointHost, name: 'the endpoint'}];
+}
+
+/** Where hosts fetch images and packages from. */
+function addressesOfSite({checked}: ClusterFile): readonly NamedAddress[] {
+  const registry = readPart(checked, registrySchema, ['spec', 'registry']);
+  const repository = readPart(checked, packageRepositorySchema, [
+    'spec',
+    'os',
+    'packageRepository',
+  ]);
+  return [
+    {url: registry?.url, name: 'spec.registry'},
+    {url: repository?.url, name: 'spec.os.packageRepository'},
+  ].flatMap(({url, name}) => (url === undefined ? [] : [{text: new URL(url).hostname, name}]));
 }
 
 export interface ClusterParts {

@@ -43,7 +43,7 @@ p clock "$(date +%s)"
 ! command -v apt-get >/dev/null || p package-manager apt
 for c in ${COMMANDS.join(' ')}; do command -v "$c" >/dev/null || p missing "$c"; done
 awk 'FNR > 1 && $4 == "0A" {split($2, a, ":"); print "port-hex\\t" a[2]}' /proc/net/tcp /proc/net/tcp6 2>/dev/null | sort -u
-ip -o -4 addr show | awk '{split($4, a, "/"); print "address\\t" a[1]}'
+ip -o -4 addr show | awk '{split($4, a, "/"); print "address\\t" a[1] "\\t" $2}'
 for d in / /var/lib; do p free "$d $(stat -f -c '%a %S' "$d" 2>/dev/null)"; done
 r=/run/systemd/resolve/resolv.conf; [ -r "$r" ] || r=/etc/resolv.conf
 [ ! -r "$r" ] || awk '$1 == "nameserver" {print "nameserver\\t" $2}' "$r"

@@ -44,10 +44,12 @@ export function parseFacts(output: string): Facts {
     packageManager: one('package-manager') === 'apt' ? 'apt' : undefined,
     missingCommands: all('missing'),
     listeningPorts: ports(all('port-hex')),
-    addresses: all('address'),
+    addresses: lines
+      .filter(([key]) => key === 'address')
+      .map(([, address = '', name = '']) => ({address, interface: name})),
     freeBytes: Object.fromEntries(all('free').map(freeOf)),
     hostsTemplates: all('hosts-template'),
-    hasUpstreamDns: all('nameserver').some(address => !/^(127\.|::1$)/.test(address)),
+    nameServers: all('nameserver'),
     existing: {
       runtimeSockets: all('runtime-socket'),
       kubeletConf: one('kubelet-conf') === 'yes',

@@ -3,6 +3,7 @@ import {type HostState, isOurs} from '../host-state/host-state.ts';
 import type {Cluster, Host} from '../role/cluster.ts';
 import {runtimes} from '../role/runtimes.ts';
 import {checkLeftovers} from './check-leftovers.ts';
+import {checkNetwork} from './check-network.ts';
 import {type Finding, finding, isMember, type PreflightInput, type Problem} from './finding.ts';
 
 /** kubeadm's minimum for a control plane (kubeadm 1.36 `constants.ControlPlaneNumCPU`). */
@@ -33,6 +34,7 @@ export function checkHost(input: PreflightInput): readonly Problem[] {
     ...checkSize(input),
     ...checkPorts(input),
     ...checkLeftovers(input),
+    ...checkNetwork(input),
   ];
   const problems = findings.filter(({check}) => !ignored.has(check)).map(({problem}) => problem);
   const other = checkOwner(cluster, {host, state});
@@ -84,8 +86,9 @@ function checkSystem({host, facts, artifactsArch}: PreflightInput): readonly Fin
       'spec.kubelet.config.failCgroupV1: false and add SystemVerification to spec.preflight.ignore';
     add('SystemVerification', 'ERR_PREFLIGHT_SYSTEM', 'the host runs cgroup v1', hint);
   }
-  if (!facts.addresses.includes(host.internalAddress)) {
-    const message = `no interface has ${host.internalAddress} (found: ${facts.addresses.join(', ')})`;
+  const addresses = facts.addresses.map(({address}) => address);
+  if (!addresses.includes(host.internalAddress)) {
+    const message = `no interface has ${host.internalAddress} (found: ${addresses.join(', ')})`;
     const hint = `set internalAddress of ${host.name} in the inventory to one of these`;
     add('InternalAddress', 'ERR_PREFLIGHT_ADDRESS', message, hint);
   }

@@ -19,14 +19,19 @@ export interface Facts {
   readonly missingCommands: readonly string[];
   /** Listening TCP ports below 32768, sorted. */
   readonly listeningPorts: readonly number[];
-  /** IPv4 addresses of the host, without prefix length. */
-  readonly addresses: readonly string[];
+  /** IPv4 addresses of the host. */
+  readonly addresses: readonly InterfaceAddress[];
   readonly freeBytes: Readonly<Record<string, number>>; // by path: /, /var/lib; 0: not known
   /** Paths of cloud-init's templates, which it may write /etc/hosts from at every boot. */
   readonly hostsTemplates: readonly string[];
-  /** Name servers in /etc/resolv.conf that are not loopback. */
-  readonly hasUpstreamDns: boolean;
+  /** Addresses of the name servers that pods with the host's DNS settings get; also loopback. */
+  readonly nameServers: readonly string[];
   readonly existing: Existing;
+}
+
+export interface InterfaceAddress {
+  readonly address: string; // without prefix length
+  readonly interface: string;
 }
 
 /** Traces of a cluster or a container runtime, ours or not. */

@@ -119,6 +119,13 @@ test(
 test('a network that holds the endpoint is refused', refuses, spec({controlPlane: {endpoint: {host: '10.96.0.5'}}}), [
   'ERR_CONFIG_CIDR_OVERLAP cluster.yaml spec.network.serviceCIDR',
 ]); // prettier-ignore
+test('a network that holds the registry is refused', refuses, spec({registry: {url: 'http://10.97.0.5:5000'}}), [
+  'ERR_CONFIG_CIDR_OVERLAP cluster.yaml spec.network.serviceCIDR',
+]); // prettier-ignore
+test('a network that holds the package repository is refused', refuses, {
+  ...spec({os: {packageRepository: {url: 'https://10.244.9.9/debian', suite: 'trixie', publicKeyFile: 'key.asc'}}}),
+  'key.asc': '-----BEGIN PGP PUBLIC KEY BLOCK-----',
+}, ['ERR_CONFIG_CIDR_OVERLAP cluster.yaml spec.network.podCIDR']); // prettier-ignore
 test('a pod network too small for the hosts is refused', refuses, spec({network: {podCIDR: '10.244.0.0/24'}}), [
   'ERR_CONFIG_CIDR_TOO_SMALL cluster.yaml spec.network.podCIDR',
 ]); // prettier-ignore

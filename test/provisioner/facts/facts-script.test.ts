@@ -17,7 +17,8 @@ const MAPPED = ['/etc/', '/lib/systemd/', '/run/', '/usr/lib/', '/usr/local/lib/
 function factsOf(host: Host, shell: string): Facts {
   const folder = mkdtempSync(join(tmpdir(), 'slipway-facts-'));
   try {
-    for (const [path, content] of Object.entries({'/etc/machine-id': '', ...host})) {
+    const files: Host = {'/etc/machine-id': '', ...host};
+    for (const [path, content] of Object.entries(files)) {
       const file = join(folder, path);
       mkdirSync(dirname(file), {recursive: true});
       if (typeof content === 'string') writeFileSync(file, content);

@@ -104,6 +104,32 @@ test('what a member has in /etc/cni/net.d is its own affair', passes, {
   state: {actions: {'kubeadm-join': {status: 'done', digest: 'x'}}},
 });
 
+const eth = (address: string, name = 'eth0') => ({address, interface: name});
+const inside = (address: string, name?: string) => ({
+  facts: {addresses: [eth('10.89.0.11'), eth(address, name)]},
+});
+test("a second interface among Services' addresses is found", finds, 'ERR_PREFLIGHT_NETWORK_OVERLAP', 'NetworkOverlap', inside('10.111.255.255', 'eth1')); // prettier-ignore
+test("what an old cluster left in the pods' network is found", finds, 'ERR_PREFLIGHT_NETWORK_OVERLAP', 'NetworkOverlap', inside('10.244.3.1', 'cni0')); // prettier-ignore
+test("a name server among Services' addresses is found", finds, 'ERR_PREFLIGHT_NETWORK_OVERLAP', 'NetworkOverlap', {facts: {nameServers: ['fe80::1', '10.96.0.2']}}); // prettier-ignore
+test('addresses beside both networks pass', passes, {
+  facts: {
+    addresses: [eth('10.89.0.11'), eth('10.95.255.255', 'eth1'), eth('10.112.0.0', 'eth2')],
+    nameServers: ['10.243.255.255', '10.245.0.0'],
+  },
+});
+test('a member has addresses of the pod network', passes, {
+  facts: {
+    addresses: [eth('10.89.0.11'), eth('10.244.0.0', 'flannel.1'), eth('10.244.0.1', 'cni0')],
+    nameServers: ['10.96.0.10'],
+  },
+  state: {actions: {'kubeadm-join': {status: 'done', digest: 'x'}}},
+});
+test('every address inside is named', t => {
+  const given = {facts: {addresses: [eth('10.89.0.11'), eth('10.96.1.1', 'eth1')], nameServers: ['10.96.0.2']}}; // prettier-ignore
+  const [problem] = checkHosts([inputOf(given)]);
+  t.regex(problem?.message ?? '', /serviceCIDR 10\.96\.0\.0\/12 holds 10\.96\.1\.1 \(eth1\), 10\.96\.0\.2 \(a name server\)$/); // prettier-ignore
+});
+
 const dropIn = (unit: string) => ({
   unit,
   path: `/usr/lib/systemd/system/${unit}.d/10-kubeadm.conf`,
@@ -149,7 +175,7 @@ test('every problem of every host is told at once', t => {
   const bad = {systemd: false, cpuCount: 1, memoryBytes: 1, listeningPorts: [6443, 10250]};
   const problems = checkHosts([
     inputOf({host: CONTROL_PLANE, facts: {...bad, machineId: 'a'}}),
-    inputOf({host: h2, facts: {arch: undefined, addresses: ['10.89.0.12'], machineId: 'b'}}),
+    inputOf({host: h2, facts: {arch: undefined, addresses: [eth('10.89.0.12')], machineId: 'b'}}),
   ]);
   t.deepEqual(
     problems.map(({message}) => /^h\d: \[[\w-]+\]/.exec(message)?.[0]),

@@ -1,0 +1,36 @@
+import {contains, parseCidr, parseIpv4} from '../config/ipv4.ts';
+import {type Finding, finding, isMember, type PreflightInput} from './finding.ts';
+
+/** Between the host's own network and the one that the cluster lays over it. */
+export function checkNetwork(input: PreflightInput): readonly Finding[] {
+  return checkOverlap(input);
+}
+
+/**
+ * What the host reaches inside the cluster's networks it reaches no more: kube-proxy drops what is
+ * sent to a Service address that no Service has, and flannel takes the pods'. A member has addresses
+ * of the pod network itself, and the networks are settled.
+ */
+function checkOverlap({cluster, host, facts, state}: PreflightInput): readonly Finding[] {
+  if (isMember(state)) return [];
+  const known = [
+    ...facts.addresses.map(({address, interface: name}) => ({address, what: name})),
+    ...facts.nameServers.map(address => ({address, what: 'a name server'})),
+  ];
+  return (['podCIDR', 'serviceCIDR'] as const).flatMap(key => {
+    const block = parseCidr(cluster.network[key]);
+    const inside = known.filter(({address: text}) => {
+      const address = parseIpv4(text);
+      return block !== undefined && address !== undefined && contains(block, address);
+    });
+    if (inside.length === 0) return [];
+    const list = inside.map(({address, what}) => `${address} (${what})`).join(', ');
+    return [
+      finding('NetworkOverlap', host, {
+        code: 'ERR_PREFLIGHT_NETWORK_OVERLAP',
+        message: `spec.network.${key} ${cluster.network[key]} holds ${list}`,
+        hint: `choose a network that ${host.name} does not use; of an interface that an old cluster left: "ip link delete NAME"`,
+      }),
+    ];
+  });
+}
