@@ -32,6 +32,7 @@ export function someFacts(changes: Partial<Facts> = {}): Facts {
       adminConf: false,
       manifests: [],
       etcdData: false,
+      etcdLostFound: false,
       images: undefined,
       pki: false,
       occupied: [],

@@ -54,7 +54,8 @@ for s in /run/containerd/containerd.sock /run/crio/crio.sock /run/docker.sock /r
 [ -z "$(ls -A /etc/kubernetes/pki 2>/dev/null)" ] || p pki yes
 for d in /etc/cni /etc/containerd /etc/slipway /opt/cni /opt/containerd /opt/slipway /run/containerd /var/lib/containerd /var/lib/slipway/cri /etc/kubernetes /var/log/containers /var/log/pods; do [ -z "$(ls -A "$d" 2>/dev/null)" ] || p occupied "$d"; done
 for f in /etc/kubernetes/manifests/*.yaml; do [ ! -f "$f" ] || p manifest "\${f##*/}"; done
-[ -z "$(ls -A /var/lib/etcd 2>/dev/null)" ] || p etcd-data yes
+ls -A /var/lib/etcd 2>/dev/null | grep -qvx lost+found && p etcd-data yes
+[ ! -d /var/lib/etcd/lost+found ] || p etcd-lost-found yes
 for f in /etc/cni/net.d/*.conflist /etc/cni/net.d/*.conf /etc/cni/net.d/*.json; do [ ! -f "$f" ] || p network-file "\${f##*/}"; done
 # The first of a name counts, as for systemd; a link to /dev/null hides the others.
 for u in kubelet slipway-cri containerd; do

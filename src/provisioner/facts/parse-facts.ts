@@ -58,6 +58,7 @@ export function parseFacts(output: string): Facts {
       occupied: all('occupied'),
       manifests: all('manifest'),
       etcdData: one('etcd-data') === 'yes',
+      etcdLostFound: one('etcd-lost-found') === 'yes',
       networkFiles: all('network-file'),
       startDropIns: all('start-drop-in').map(unitFileOf),
       images: parseImages(lines),

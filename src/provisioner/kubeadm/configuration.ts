@@ -9,6 +9,12 @@ export const TOKEN_TTL = '30m0s';
 /** Where kubeadm waits for a kubelet, also for one that joins: by what init stored in the cluster. */
 const HEALTHZ_DEFAULTS = {healthzBindAddress: '127.0.0.1', healthzPort: 10_248};
 
+interface InitOptions {
+  readonly token: Secret;
+  /** kubeadm's checks that may fail on this host, beside those of cluster.yaml. */
+  readonly ignore?: readonly string[];
+}
+
 /**
  * The documents for `kubeadm init` (kubeadm v1beta4). What the kubelet needs is in its own drop-in,
  * cluster DNS is our own add-on, so both can change later without kubeadm.
@@ -16,8 +22,9 @@ const HEALTHZ_DEFAULTS = {healthzBindAddress: '127.0.0.1', healthzPort: 10_248};
 export function initDocuments(
   cluster: Cluster,
   host: Host,
-  {token}: {readonly token: Secret},
+  {token, ignore = []}: InitOptions,
 ): readonly object[] {
+  const registration = nodeRegistration(cluster, host);
   return [
     {
       apiVersion: API_VERSION,
@@ -30,7 +37,10 @@ export function initDocuments(
           groups: ['system:bootstrappers:kubeadm:default-node-token'],
         },
       ],
-      nodeRegistration: nodeRegistration(cluster, host),
+      nodeRegistration: {
+        ...registration,
+        ignorePreflightErrors: [...registration.ignorePreflightErrors, ...ignore],
+      },
       localAPIEndpoint: {advertiseAddress: host.internalAddress, bindPort: cluster.endpoint.port},
       skipPhases: ['addon/coredns', 'show-join-command'],
       timeouts: {kubernetesAPICall: '3m0s'},
@@ -121,7 +131,7 @@ export function discoveryKubeconfig(cluster: Cluster, certificateAuthorityBase64
   };
 }
 
-function nodeRegistration(cluster: Cluster, host: Host): object {
+function nodeRegistration(cluster: Cluster, host: Host) {
   const taint = {key: 'node-role.kubernetes.io/control-plane', effect: 'NoSchedule'};
   return {
     name: host.name,

@@ -8,7 +8,7 @@ import type {Cluster, Host} from '../role/cluster.ts';
 import {runKubeadm} from './run-kubeadm.ts';
 import type {ClusterSession, HostSession} from './session.ts';
 
-/** Digest of what init reads; without the token, which is another in every run. */
+/** Digest of what init reads; without the token, which is another in every run, and what this host is excused. */
 export const initDigest = (cluster: Cluster, host: Host): string =>
   digestOf(initDocuments(cluster, host, {token: new Secret('')}));
 
@@ -24,10 +24,13 @@ export async function kubeadmInit(
   {signal, progress}: TaskContext,
 ): Promise<number> {
   const digest = initDigest(cluster, host.host);
+  // Our preflight has looked for etcd's data already, and kubeadm takes lost+found for it.
+  const ignore = host.facts.existing.etcdLostFound ? ['DirAvailable--var-lib-etcd'] : [];
+  const documents = initDocuments(cluster, host.host, {token, ignore});
   await runKubeadm(host, plans.get(host.host.name), {
     action: INIT_ACTION,
     record: {digest, keys: {...initKeys(cluster, host.host)}},
-    files: {'kubeadm.yaml': formatYamlDocuments(initDocuments(cluster, host.host, {token}))},
+    files: {'kubeadm.yaml': formatYamlDocuments(documents)},
     // super-admin.conf bypasses authorization and is not needed again.
     script:
       'kubeadm init --skip-token-print --config "$directory/kubeadm.yaml" 2>&1 && rm -f /etc/kubernetes/super-admin.conf',

@@ -43,7 +43,9 @@ export interface Existing {
   /** Directories that our programs would fill and that hold something now. */
   readonly occupied: readonly string[];
   readonly manifests: readonly string[]; // file names under /etc/kubernetes/manifests
-  readonly etcdData: boolean; // /var/lib/etcd is there and not empty
+  readonly etcdData: boolean; // /var/lib/etcd holds something beside lost+found
+  /** /var/lib/etcd holds lost+found, as a file system of its own does. */
+  readonly etcdLostFound: boolean;
   /** Names of network configurations in /etc/cni/net.d that a runtime would read. */
   readonly networkFiles: readonly string[];
   /** Drop-ins of the kubelet's and the runtimes' units that say themselves what is started. */

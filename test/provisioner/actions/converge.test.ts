@@ -184,6 +184,18 @@ test('when init fails no join is tried, and the words of kubeadm and the kubelet
   );
 });
 
+test('kubeadm is told to take lost+found for no data, where there is one', async t => {
+  const told = async (facts: Readonly<Record<string, string>>) => {
+    const converged = await prepare({cluster: single, facts: () => facts});
+    await run(converged);
+    const script = scriptsOf(converged.site, 'h1').find(each => each.includes('kubeadm init'));
+    const document = /<<'__SLIPWAY__'\n([^_]+)/.exec(script ?? '')?.[1] ?? '';
+    return Buffer.from(document, 'base64').toString().includes('DirAvailable--var-lib-etcd');
+  };
+  t.true(await told({'etcd-lost-found': 'yes'}));
+  t.false(await told({}));
+});
+
 test('what an init left that failed is undone before the next one', async t => {
   const pending = {actions: {[INIT_ACTION]: {status: 'pending' as const, digest: 'x'}}};
   const converged = await prepare({cluster: single, states: {h1: pending}});

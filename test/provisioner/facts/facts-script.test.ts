@@ -99,3 +99,17 @@ test(
   ({existing}: Facts) => existing.startDropIns,
   [],
 );
+
+const etcd = ({existing: {etcdData, etcdLostFound}}: Facts) => ({etcdData, etcdLostFound});
+test('a host without a directory for etcd has no data of it', reads, {}, etcd, {
+  etcdData: false,
+  etcdLostFound: false,
+});
+test('a file system of its own for etcd holds no data', reads, {'/var/lib/etcd/lost+found/x': ''}, etcd, {
+  etcdData: false,
+  etcdLostFound: true,
+}); // prettier-ignore
+test("what is beside lost+found is etcd's data", reads, {
+  '/var/lib/etcd/lost+found/x': '',
+  '/var/lib/etcd/member/snap/db': '',
+}, etcd, {etcdData: true, etcdLostFound: true}); // prettier-ignore

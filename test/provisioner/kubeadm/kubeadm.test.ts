@@ -81,6 +81,15 @@ test('checks that cluster.yaml ignores are ignored by kubeadm, too', t => {
   }
 });
 
+test('what one host is excused at init is added to what cluster.yaml ignores', t => {
+  const preflight = {...cluster.preflight, ignore: ['SystemVerification']};
+  const ignore = ['DirAvailable--var-lib-etcd'];
+  const [init] = initDocuments({...cluster, preflight}, h1, {token, ignore});
+  t.like(init, {
+    nodeRegistration: {ignorePreflightErrors: ['SystemVerification', 'DirAvailable--var-lib-etcd']},
+  });
+});
+
 test('kubeadm is told the socket of the runtime that the host has', t => {
   const socket = (host: Host, kind: string) =>
     (documents({}, host)[kind]?.['nodeRegistration'] as {criSocket: string}).criSocket;
