@@ -25,6 +25,7 @@ export function someFacts(changes: Partial<Facts> = {}): Facts {
     ],
     freeBytes: {'/': 1e10, '/var/lib': 1e10},
     hostsTemplates: [],
+    firewalls: [],
     nameServers: ['10.89.0.2'],
     existing: {
       runtimeSockets: [],

@@ -45,6 +45,8 @@ for c in ${COMMANDS.join(' ')}; do command -v "$c" >/dev/null || p missing "$c";
 awk 'FNR > 1 && $4 == "0A" {split($2, a, ":"); print "port-hex\\t" a[2]}' /proc/net/tcp /proc/net/tcp6 2>/dev/null | sort -u
 ip -o -4 addr show | awk '{split($4, a, "/"); print "address\\t" a[1] "\\t" $2}'
 for d in / /var/lib; do p free "$d $(stat -f -c '%a %S' "$d" 2>/dev/null)"; done
+! systemctl -q is-active firewalld.service 2>/dev/null || p firewall firewalld
+! grep -qs '^ENABLED=yes' /etc/ufw/ufw.conf || p firewall ufw
 r=/run/systemd/resolve/resolv.conf; [ -r "$r" ] || r=/etc/resolv.conf
 [ ! -r "$r" ] || awk '$1 == "nameserver" {print "nameserver\\t" $2}' "$r"
 for f in /etc/cloud/templates/hosts.*.tmpl; do [ ! -f "$f" ] || p hosts-template "$f"; done

@@ -49,6 +49,7 @@ export function parseFacts(output: string): Facts {
       .map(([, address = '', name = '']) => ({address, interface: name})),
     freeBytes: Object.fromEntries(all('free').map(freeOf)),
     hostsTemplates: all('hosts-template'),
+    firewalls: all('firewall'),
     nameServers: all('nameserver'),
     existing: {
       runtimeSockets: all('runtime-socket'),

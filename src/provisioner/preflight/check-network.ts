@@ -3,7 +3,7 @@ import {type Finding, finding, isMember, type PreflightInput} from './finding.ts
 
 /** Between the host's own network and the one that the cluster lays over it. */
 export function checkNetwork(input: PreflightInput): readonly Finding[] {
-  return checkOverlap(input);
+  return [...checkOverlap(input), ...checkFirewall(input)];
 }
 
 /**
@@ -33,4 +33,24 @@ function checkOverlap({cluster, host, facts, state}: PreflightInput): readonly F
       }),
     ];
   });
+}
+
+/** As they come, these drop what nodes and pods say to each other; nobody would name them later. */
+function checkFirewall({cluster, host, facts, state}: PreflightInput): readonly Finding[] {
+  if (isMember(state)) return [];
+  const {endpoint, network} = cluster;
+  const open = [
+    ...(host.isControlPlane ? [`${endpoint.port}/tcp (API server)`] : []),
+    '10250/tcp (kubelet)',
+    '8472/udp (flannel, from the other nodes)',
+    '30000-32767 (NodePorts)',
+    `forwarding from and to ${network.podCIDR} (pods)`,
+  ];
+  return facts.firewalls.map(name =>
+    finding('Firewall', host, {
+      code: 'ERR_PREFLIGHT_FIREWALL',
+      message: `${name} is active, and may drop what nodes and pods say to each other`,
+      hint: `open ${open.join(', ')} on ${host.name} and add Firewall to spec.preflight.ignore, or stop ${name}`,
+    }),
+  );
 }

@@ -24,6 +24,8 @@ export interface Facts {
   readonly freeBytes: Readonly<Record<string, number>>; // by path: /, /var/lib; 0: not known
   /** Paths of cloud-init's templates, which it may write /etc/hosts from at every boot. */
   readonly hostsTemplates: readonly string[];
+  /** Managers of packet filters that are in force: firewalld, ufw. */
+  readonly firewalls: readonly string[];
   /** Addresses of the name servers that pods with the host's DNS settings get; also loopback. */
   readonly nameServers: readonly string[];
   readonly existing: Existing;

@@ -8,7 +8,7 @@ import {parseFacts} from '#provisioner/facts/parse-facts';
 import type {Facts} from '#provisioner/role/facts';
 import {shells} from '#test/folder-host';
 
-/** What is on the host, by path: a file's text, or where a link leads. */
+/** What is on the host, by path: a file's text, or where a link leads; /bin is on the PATH. */
 type Host = Readonly<Record<string, string | {readonly link: string}>>;
 
 /** Directories of the host that are folders here; everything else is this machine's. */
@@ -21,12 +21,12 @@ function factsOf(host: Host, shell: string): Facts {
     for (const [path, content] of Object.entries(files)) {
       const file = join(folder, path);
       mkdirSync(dirname(file), {recursive: true});
-      if (typeof content === 'string') writeFileSync(file, content);
+      if (typeof content === 'string') writeFileSync(file, content, {mode: 0o755});
       else symlinkSync(content.link, file);
     }
     const script = MAPPED.reduce(
       (text, path) => text.replaceAll(new RegExp(`(?<![\\w/.}])${path}`, 'g'), folder + path),
-      FACTS_SCRIPT,
+      FACTS_SCRIPT.replace('PATH=', `PATH=${folder}/bin:`),
     );
     return parseFacts(execFileSync(shell, ['-s'], {input: script, encoding: 'utf8'}));
   } finally {
@@ -113,3 +113,18 @@ test("what is beside lost+found is etcd's data", reads, {
   '/var/lib/etcd/lost+found/x': '',
   '/var/lib/etcd/member/snap/db': '',
 }, etcd, {etcdData: true, etcdLostFound: true}); // prettier-ignore
+
+const systemctl = (exitCode: number): string => `#!/bin/sh
+[ "$*" = '-q is-active firewalld.service' ] && exit ${exitCode}
+exit 1
+`;
+const firewalls = (facts: Facts) => facts.firewalls;
+test('firewalld is in force when its unit is active', reads, {'/bin/systemctl': systemctl(0)}, firewalls, ['firewalld']); // prettier-ignore
+test('ufw is in force when its file says so', reads, {
+  '/bin/systemctl': systemctl(3),
+  '/etc/ufw/ufw.conf': '# Set to yes to start on boot.\nENABLED=yes\nLOGLEVEL=low\n',
+}, firewalls, ['ufw']); // prettier-ignore
+test('firewalls that are installed only are not in force', reads, {
+  '/bin/systemctl': systemctl(3),
+  '/etc/ufw/ufw.conf': '#ENABLED=yes\nENABLED=no\n',
+}, firewalls, []); // prettier-ignore

@@ -63,6 +63,9 @@ test('templates of /etc/hosts are listed', read, {'hosts-template': ['/etc/cloud
 test('an address is read with its interface', read, {address: '10.0.0.1\teth0'}, {
   addresses: [{address: '10.0.0.1', interface: 'eth0'}],
 }); // prettier-ignore
+test('firewalls are read', read, {firewall: ['firewalld', 'ufw']}, {
+  firewalls: ['firewalld', 'ufw'],
+}); // prettier-ignore
 test('name servers are read, also loopback', read, {nameserver: ['127.0.0.53', '10.0.0.1']}, {
   nameServers: ['127.0.0.53', '10.0.0.1'],
 }); // prettier-ignore

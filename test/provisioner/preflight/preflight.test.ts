@@ -130,6 +130,23 @@ test('every address inside is named', t => {
   t.regex(problem?.message ?? '', /serviceCIDR 10\.96\.0\.0\/12 holds 10\.96\.1\.1 \(eth1\), 10\.96\.0\.2 \(a name server\)$/); // prettier-ignore
 });
 
+test('an active firewall is found', finds, 'ERR_PREFLIGHT_FIREWALL', 'Firewall', {facts: {firewalls: ['ufw']}}); // prettier-ignore
+test('a firewall of a member lets through what it needs', passes, {
+  facts: {firewalls: ['firewalld']},
+  state: {actions: {'kubeadm-join': {status: 'done', digest: 'x'}}},
+});
+test('what a firewall has to let through is named, by the host', t => {
+  const hintOf = (host: Partial<Host>) => {
+    const cluster = {endpoint: {host: 'api.lab', port: 8443}};
+    return checkHosts([inputOf({host, cluster, facts: {firewalls: ['ufw']}})])[0]?.hint ?? '';
+  };
+  for (const hint of [hintOf({}), hintOf(CONTROL_PLANE)]) {
+    t.regex(hint, /10250\/tcp.*8472\/udp.*30000-32767.*10\.244\.0\.0\/16/);
+  }
+  t.regex(hintOf(CONTROL_PLANE), /8443\/tcp/);
+  t.notRegex(hintOf({}), /8443/);
+});
+
 const dropIn = (unit: string) => ({
   unit,
   path: `/usr/lib/systemd/system/${unit}.d/10-kubeadm.conf`,
