@@ -61,13 +61,15 @@ export async function planCluster(
   open: OpenHosts,
   selected: ReadonlySet<string>,
 ): Promise<ClusterPlan> {
-  const {cluster, signal} = environment;
+  const {cluster, signal, emit} = environment;
   const targets = open.hosts.filter(({host}) => selected.has(host.name));
   const {artifactsArch} = environment;
+  const forwardsNames = hasUpstream(open.hosts);
   const inputs = targets.map(each => ({
     ...each,
     cluster,
     artifactsArch,
+    forwardsNames,
     state: each.record.state,
   }));
   const all = open.hosts.map(each => ({...each, state: each.record.state}));
@@ -100,15 +102,14 @@ export async function planCluster(
     ...(certificateHosts.length > 0 ? [artifacts.images.certificates] : []),
   ];
   const imageDigests = await checkImages(cluster, artifacts, needed);
-  // Of the control planes only: they are reached in every run, whatever --limit says.
-  const upstream = open.hosts.some(
-    ({host, facts}) => host.isControlPlane && facts.nameServers.some(each => !isLoopback(each)),
-  );
-  const addons = planAddons(cluster, {images: artifacts.images, upstream}).filter(
+  const addons = planAddons(cluster, {images: artifacts.images, upstream: forwardsNames}).filter(
     addon =>
       first.state.actions[addonAction(addon.name)]?.digest !== addon.digest ||
       first.state.actions[addonAction(addon.name)]?.status !== 'done',
   );
+  if (!forwardsNames && addons.some(({name}) => name === 'cluster-dns')) {
+    emit({type: 'message', text: NO_UPSTREAM});
+  }
   const pulls = {hosts: certificateHosts, image: artifacts.images.certificates};
   const lines = describe({plans, actions, addons, certificates, pulls});
   return {
@@ -125,6 +126,15 @@ export async function planCluster(
     changes: lines.reduce((sum, line) => sum + line.changes.length, 0),
   };
 }
+
+const NO_UPSTREAM =
+  'names outside the cluster are not resolved in pods: no control plane has a name server that is not loopback';
+
+/** Of the control planes only: they are reached in every run, whatever --limit says. */
+const hasUpstream = (hosts: readonly OpenHost[]): boolean =>
+  hosts.some(
+    ({host, facts}) => host.isControlPlane && facts.nameServers.some(each => !isLoopback(each)),
+  );
 
 async function planCertificatesOf(
   {cluster}: Environment,

@@ -1,9 +1,9 @@
-import {contains, parseCidr, parseIpv4} from '../config/ipv4.ts';
+import {contains, isLoopback, parseCidr, parseIpv4} from '../config/ipv4.ts';
 import {type Finding, finding, isMember, type PreflightInput} from './finding.ts';
 
 /** Between the host's own network and the one that the cluster lays over it. */
 export function checkNetwork(input: PreflightInput): readonly Finding[] {
-  return [...checkOverlap(input), ...checkFirewall(input)];
+  return [...checkOverlap(input), ...checkFirewall(input), ...checkNameServers(input)];
 }
 
 /**
@@ -53,4 +53,23 @@ function checkFirewall({cluster, host, facts, state}: PreflightInput): readonly 
       hint: `open ${open.join(', ')} on ${host.name} and add Firewall to spec.preflight.ignore, or stop ${name}`,
     }),
   );
+}
+
+/**
+ * Cluster DNS may run on any node and forwards to the name servers of its host. A loopback address
+ * among them is the pod itself there: CoreDNS stops on the loop, or loses queries in it.
+ */
+function checkNameServers(input: PreflightInput): readonly Finding[] {
+  const {cluster, host, facts, forwardsNames} = input;
+  const loopback = facts.nameServers.filter(isLoopback);
+  if (!forwardsNames || loopback.length === 0) return [];
+  // Then pods get another file than the one that was looked at.
+  if (cluster.kubeletConfig['resolvConf'] !== undefined) return [];
+  return [
+    finding('NameServers', host, {
+      code: 'ERR_PREFLIGHT_NAME_SERVERS',
+      message: `${loopback.join(', ')} is a name server of the host, but in a pod of cluster DNS it is the pod itself`,
+      hint: `name other servers only in /etc/resolv.conf of ${host.name}, or a file of such as resolvConf in spec.kubelet.config`,
+    }),
+  ];
 }

@@ -12,6 +12,8 @@ export interface PreflightInput {
   readonly state: HostState;
   /** The architecture that programs and images are made for. */
   readonly artifactsArch: 'amd64' | 'arm64';
+  /** Whether cluster DNS forwards names outside the cluster to the name servers of its host. */
+  readonly forwardsNames: boolean;
 }
 
 export type Problem = CodedError<ProvisionerErrorCode>;

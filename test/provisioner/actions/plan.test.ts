@@ -92,6 +92,34 @@ test('a member with nothing to change has an empty plan, and no image is asked f
   t.is(plan.changes, 0);
 });
 
+test('a loopback name server is refused only where cluster DNS forwards to it', async t => {
+  const facts = (byHost: Readonly<Record<string, string>>) => ({
+    facts: ({name}: {readonly name: string}) => ({nameserver: byHost[name] ?? '10.0.0.1'}),
+  });
+  const error = await t.throwsAsync(planOf(aSite(facts({h2: '127.0.0.1'}))));
+  t.deepEqual(codesOf(error), ['ERR_PREFLIGHT_NAME_SERVERS']);
+  t.regex(error.message, /h2: \[NameServers\] 127\.0\.0\.1/);
+  await t.notThrowsAsync(planOf(aSite(facts({h1: '127.0.0.1', h2: '127.0.0.1'}))));
+});
+
+test('that pods resolve no names outside the cluster is said when it comes to be', async t => {
+  const messages = async (options: Parameters<typeof aSite>[0]) => {
+    const site = aSite(options);
+    const plan = await planOf(site);
+    return {plan, told: site.events.filter(({type}) => type === 'message')};
+  };
+  t.deepEqual((await messages({})).told, []);
+  const facts = () => ({nameserver: '127.0.0.1'});
+  const {plan, told} = await messages({facts});
+  t.is(told.length, 1);
+  t.regex(JSON.stringify(told), /names outside the cluster are not resolved in pods: /);
+  const done = plan.addons.map(
+    ({name, digest}) => [`addon:${name}`, {status: 'done' as const, digest}] as const,
+  );
+  const actions = {...joined.h1.actions, ...Object.fromEntries(done)};
+  t.deepEqual((await messages({facts, states: {...joined, h1: {actions}}})).told, []);
+});
+
 test('an add-on that was begun and not ended is applied again', async t => {
   const bare = await planOf(aSite());
   const [flannel] = bare.addons;

@@ -14,16 +14,19 @@ interface Given {
   readonly cluster?: Partial<Cluster>;
   readonly ignore?: readonly string[];
   readonly operatorSeconds?: number;
+  readonly forwardsNames?: boolean;
 }
 
 const CONTROL_PLANE = {isControlPlane: true, isWorker: false};
 
-function inputOf({host, facts, existing, state, cluster, ignore = [], operatorSeconds}: Given) {
+function inputOf(given: Given) {
+  const {host, facts, existing, state, cluster, ignore = [], operatorSeconds} = given;
   const base = aCluster(cluster);
   const found = someFacts(facts);
   return {
     cluster: {...base, preflight: {...base.preflight, ignore}},
     artifactsArch: 'amd64' as const,
+    forwardsNames: given.forwardsNames ?? true,
     host: aHost('h1', host),
     facts: {...found, existing: {...found.existing, ...existing}},
     state: {...emptyHostState('lab'), ...state},
@@ -145,6 +148,23 @@ test('what a firewall has to let through is named, by the host', t => {
   }
   t.regex(hintOf(CONTROL_PLANE), /8443\/tcp/);
   t.notRegex(hintOf({}), /8443/);
+});
+
+for (const [title, nameServers] of [
+  ['alone', ['127.0.0.1']],
+  ['beside another', ['10.89.0.2', '127.0.0.53']],
+  ['of IPv6', ['::1', '10.89.0.2']],
+] as const) {
+  test(`a loopback name server ${title} is found, since cluster DNS may run there`, finds, 'ERR_PREFLIGHT_NAME_SERVERS', 'NameServers', {facts: {nameServers}}); // prettier-ignore
+}
+test('a loopback name server is nothing to a cluster that forwards nothing', passes, {
+  forwardsNames: false,
+  facts: {nameServers: ['127.0.0.1']},
+});
+test('a host without a name server passes', passes, {facts: {nameServers: []}});
+test('what pods get from a file of the site is its own affair', passes, {
+  facts: {nameServers: ['127.0.0.1']},
+  cluster: {kubeletConfig: {resolvConf: '/etc/resolv.pods'}},
 });
 
 const dropIn = (unit: string) => ({
