@@ -75,9 +75,16 @@ function searchWindows(at: Date, {windows, notBefore, notAfter}: WindowOptions):
   };
 }
 
+/** Names of IANA's zones have 32 at most. */
+const ZONE_LENGTH_MAX = 64;
+
 function parseWindow({cron, timezone, windowDuration}: RenewalWindow) {
   const durationMs = parseGoDuration(windowDuration);
   const zone = timezone === undefined || timezone === '' ? 'UTC' : timezone;
+  // Nothing bounds it in the API, and a message that repeats it would be remembered above.
+  if (zone.length > ZONE_LENGTH_MAX) {
+    throw new RangeError(`its timezone has ${zone.length} characters, and no zone has that many`);
+  }
   return {
     durationMs,
     cron: new Cron(standardSchedule(cron), {timezone: zone, mode: '5-part', paused: true}),

@@ -17,13 +17,15 @@ export const MANAGED_LABELS = {'app.kubernetes.io/managed-by': 'provision'} as c
 /** Set by the certificate controller on what it issues (cert-manager's API). */
 const CERTIFICATE_NAME = 'cert-manager.io/certificate-name';
 
-/** Whether a Secret was made by us: a key pair of cluster.yaml, or a CA that we had generated. */
-export function isOurSecret({
-  metadata: {name, labels, annotations},
-}: Pick<KubernetesObject, 'metadata'>): boolean {
-  const isManaged = Object.entries(MANAGED_LABELS).every(([key, value]) => labels?.[key] === value);
-  return isManaged || annotations?.[CERTIFICATE_NAME] === name;
-}
+type Described = Pick<KubernetesObject, 'metadata'>;
+
+/** Whether a Secret holds a key pair of cluster.yaml that we have put there. */
+export const isManaged = ({metadata: {labels}}: Described): boolean =>
+  Object.entries(MANAGED_LABELS).every(([key, value]) => labels?.[key] === value);
+
+/** Whether the certificate controller has made a Secret for the Certificate of the same name. */
+export const isIssued = ({metadata: {name, annotations}}: Described): boolean =>
+  annotations?.[CERTIFICATE_NAME] === name;
 
 /** One issuer of cluster.yaml as objects of the API. */
 export interface IssuerManifests {
@@ -56,7 +58,7 @@ export function issuerManifests(issuer: IssuerSettings): IssuerManifests {
     metadata: {name, ...(namespace === undefined ? {} : {namespace}), labels: MANAGED_LABELS},
     spec,
   };
-  const isManaged = secret !== undefined;
+  const hasSecret = secret !== undefined;
   return {
     reference,
     digest: digestOf([own, made, identity]),
@@ -64,10 +66,10 @@ export function issuerManifests(issuer: IssuerSettings): IssuerManifests {
     owned: [
       reference,
       ...made.map(object => referenceIn(object, place)),
-      ...(isManaged ? [secret] : []),
+      ...(hasSecret ? [secret] : []),
     ],
     keyPair:
-      issuer.source.kind === 'ca-key-pair' && isManaged
+      issuer.source.kind === 'ca-key-pair' && hasSecret
         ? {secret, pair: issuer.source.keyPair}
         : undefined,
   };

@@ -3,8 +3,13 @@ import type {KubernetesApi} from '#shared/kube/kubernetes-api';
 import {formatReference, type ObjectReference} from '#shared/kube/object';
 import {mapLimited} from '#shared/map-limited';
 import type {PlannedIssuer, RemovedIssuer} from '../certificates/certificate-plan.ts';
-import {isOurSecret, keyPairSecret} from '../certificates/issuer-objects.ts';
-import {currentCondition, type IssuerObject, secretKind} from '../certificates/kinds.ts';
+import {isIssued, isManaged, keyPairSecret} from '../certificates/issuer-objects.ts';
+import {
+  certificateKind,
+  currentCondition,
+  type IssuerObject,
+  secretKind,
+} from '../certificates/kinds.ts';
 import {formatOwned} from '../certificates/owned-objects.ts';
 import type {TaskContext} from '../engine/graph.ts';
 import type {ProvisionerErrorCode} from '../errors.ts';
@@ -96,7 +101,7 @@ async function refuseForeignSecret(
   signal: AbortSignal,
 ): Promise<void> {
   const found = await api.get({...secretKind, name, namespace}, {signal});
-  if (found === undefined || isOurSecret(found)) return;
+  if (found === undefined || isManaged(found)) return;
   throw new CodedError<ProvisionerErrorCode>(
     'ERR_ISSUER_SECRET_FOREIGN',
     `Secret ${namespace}/${name} is there already and was not made by us: it is not overwritten`,
@@ -146,10 +151,18 @@ async function deleteAll(
   references: readonly ObjectReference[],
   signal: AbortSignal,
 ): Promise<void> {
+  // Of a CA that we had generated, the Certificate is ours as well.
+  const isOfOurs = ({name, namespace}: ObjectReference) =>
+    references.some(
+      other =>
+        other.kind === certificateKind.kind && other.name === name && other.namespace === namespace,
+    );
   for (const reference of references) {
     if (reference.kind === secretKind.kind) {
       const found = await api.get(reference, {signal});
-      if (found === undefined || !isOurSecret(found)) continue;
+      if (found === undefined || !(isManaged(found) || (isOfOurs(reference) && isIssued(found)))) {
+        continue;
+      }
     }
     await api.delete(reference, {signal});
   }

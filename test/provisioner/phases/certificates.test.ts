@@ -123,11 +123,14 @@ test('the private key of a CA is sent to the API alone: not to the host, not int
   t.false(decoded.join('').includes(body));
 });
 
+const ISSUED = {'cert-manager.io/certificate-name': 'company-ca'};
+
 test("a Secret of somebody else's is not overwritten", async t => {
   const theirs: KubernetesObject = {
     apiVersion: 'v1',
     kind: 'Secret',
-    metadata: {name: 'company-ca', namespace: 'cert-manager'},
+    // As cert-manager writes it for a Certificate of theirs.
+    metadata: {name: 'company-ca', namespace: 'cert-manager', annotations: ISSUED},
     data: {'tls.key': 'theirs'},
   };
   const run = aRun([company, own], {objects: [lease, theirs]});
@@ -167,12 +170,25 @@ test('a Secret that was recorded as ours and is not any more stays', async t => 
   await converge(run);
   const secret = run.kubernetes.objects().find(({kind}) => kind === 'Secret');
   if (secret === undefined) return t.fail();
-  const theirs = {...secret, metadata: {...secret.metadata, labels: {}}};
+  const theirs = {...secret, metadata: {...secret.metadata, labels: {}, annotations: ISSUED}};
   const other = aRun([company], {objects: [lease, theirs]});
   await other.record.update(() => run.record.state);
   const {removedIssuers: removed} = other.plan([]);
   await applyIssuers(other.session, {issuers: [], removed}, context);
   t.deepEqual(secretsOf(other), ['company-ca']);
+});
+
+test('the key of a CA that we had generated goes with its Certificate', async t => {
+  const run = aRun([{...company, source: {kind: 'generated-ca', commonName: 'x', duration: '1h'}}]);
+  await converge(run);
+  const name = 'company-root';
+  const annotations = {'cert-manager.io/certificate-name': name};
+  const metadata = {name, namespace: 'cert-manager', annotations};
+  await run.kubernetes.api.apply({apiVersion: 'v1', kind: 'Secret', metadata}, {signal});
+  t.deepEqual(secretsOf(run), [name]);
+  const {removedIssuers: removed} = run.plan([]);
+  await applyIssuers(run.session, {issuers: [], removed}, context);
+  t.deepEqual(secretsOf(run), []);
 });
 
 test('a key that goes with the way an issuer was made is named in the plan, and goes', async t => {
