@@ -34,7 +34,8 @@ export async function openDirectExec(options: DirectExecOptions): Promise<Direct
     const unlabelled =
       apparmorProfile === undefined
         ? 'no profile is loaded'
-        : await failureOf([...command, apparmorProfile], signal);
+        : await failureOf([...command, apparmorProfile], signal).catch(messageOf);
+    signal.throwIfAborted();
     if (apparmorProfile !== undefined && unlabelled !== undefined) {
       log.info('commands under AppArmor are run by the OCI runtime', {path, error: unlabelled});
     }

@@ -115,18 +115,14 @@ export class LayerStore {
    * Gives a staged layer its place. Its lower layers must have theirs.
    *
    * @returns the record for the journal, to be followed by `commit` or `discard`
-   * @throws CodedError ERR_LAYER_INVALID as `settleLayer` does; the signal's reason
+   * @throws CodedError ERR_LAYER_INVALID as `settleLayer` does
    */
-  async place(
-    id: LayerId,
-    lowers: readonly LayerRecord[],
-    signal: AbortSignal,
-  ): Promise<LayerRecord> {
+  async place(id: LayerId, lowers: readonly LayerRecord[]): Promise<LayerRecord> {
     const staging = this.#stagings.get(id);
     if (staging === undefined) throw new Error(`the layer ${id} is not staged`);
     const {directory, done} = await staging.work;
     try {
-      const settled = done.isPending ? await this.#settle(directory, lowers, signal) : NOTHING;
+      const settled = done.isPending ? await this.#settle(directory, lowers) : NOTHING;
       const name = this.#newName();
       await rename(join(directory, TREE_DIRECTORY), join(this.#folders.layers, name));
       return {
@@ -153,13 +149,9 @@ export class LayerStore {
     this.#names.delete(record.directory);
   }
 
-  async #settle(
-    directory: string,
-    lowers: readonly LayerRecord[],
-    signal: AbortSignal,
-  ): Promise<UnpackDone> {
+  async #settle(directory: string, lowers: readonly LayerRecord[]): Promise<UnpackDone> {
     const paths = lowers.map(lower => this.pathOf(lower)).toReversed();
-    return this.#pool.run({kind: 'settle', directory, lowers: paths}, signal);
+    return this.#pool.run({kind: 'settle', directory, lowers: paths});
   }
 
   /** Short names first: all layers of a mount share one page of options. */

@@ -83,7 +83,7 @@ export class OverlayImageStore implements ImageStore {
   beginPull(): ImagePull {
     return new LayerPull(this.#parts.layers, (image, has, signal) => {
       const turn = this.#commits;
-      const work = untilAborted(turn, signal).then(() => this.#commit(image, has, signal));
+      const work = untilAborted(turn, signal).then(() => this.#commit(image, has));
       this.#commits = Promise.allSettled([turn, work]);
       return work;
     });
@@ -172,7 +172,6 @@ export class OverlayImageStore implements ImageStore {
   async #commit(
     {configBytes, manifestDigest, ...names}: NewImage,
     has: (id: LayerId) => boolean,
-    signal: AbortSignal,
   ): Promise<StoredImage> {
     const {index, layers} = this.#parts;
     const id = digestOfBytes(configBytes);
@@ -184,7 +183,7 @@ export class OverlayImageStore implements ImageStore {
     if (known !== undefined) return this.#put(index.withNames(known, names), id);
     const placed: LayerRecord[] = [];
     try {
-      await this.#place(layerIds, placed, signal);
+      await this.#place(layerIds, placed);
       await writeFile(this.#configPath(id), configBytes, {mode: 0o600});
       const record = {id, config, manifestDigest, tags: [], digests: [], layers: layerIds};
       const records = index.withNames(record, names);
@@ -200,17 +199,14 @@ export class OverlayImageStore implements ImageStore {
     return this.#imageOf(id);
   }
 
-  async #place(
-    layerIds: readonly LayerId[],
-    placed: LayerRecord[],
-    signal: AbortSignal,
-  ): Promise<void> {
+  /** To its end, once begun: another pull may hold the same layers, and would lose them. */
+  async #place(layerIds: readonly LayerId[], placed: LayerRecord[]): Promise<void> {
     const {layers} = this.#parts;
     const lowers: LayerRecord[] = [];
     for (const id of layerIds) {
       let layer = layers.get(id);
       if (layer === undefined) {
-        layer = await layers.place(id, lowers, signal);
+        layer = await layers.place(id, lowers);
         placed.push(layer);
       }
       lowers.push(layer);
