@@ -28,7 +28,7 @@ const RETRY_MS = 1_000;
 const OPTIONS = ['DPkg::Lock::Timeout=300', 'Acquire::Retries=3'].flatMap(option => ['-o', option]);
 
 /** Only the lock of dpkg is waited for by apt itself (apt.conf(5)); others are refused at once. */
-const LOCKED = /Could not get lock|Unable to lock/;
+const LOCKED = /Could not get lock|[(]11: Resource temporarily unavailable[)]/;
 
 /**
  * Runs apt-get; where it fails, once more after fetching the package lists, which a new machine

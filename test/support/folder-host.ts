@@ -213,6 +213,7 @@ sort -uo "$fake/packages" "$fake/packages"`,
   dpkg: `
 shift; ${LOG('dpkg --purge $*')}
 [ ! -e "$fake/dpkg-locked" ] || { rm "$fake/dpkg-locked"; echo 'dpkg: error: frontend lock is locked' >&2; exit 2; }
+[ ! -e "$fake/dpkg-broken" ] || { echo 'dpkg: error processing package x (--purge):' >&2; echo ' installed x package pre-removal script subprocess returned error exit status 1' >&2; exit 1; }
 status=0
 needed_by() {
   { printf '%s lib-common\\n' nftables conntrack; sed -n 's/^lib-\\(.*\\)/\\1 lib-\\1/p' "$fake/packages"; cat "$fake/needs" 2>/dev/null; } |
@@ -224,7 +225,7 @@ kept() {
   done
 }
 todo=" $* "
-while p=$(kept); [ -n "$p" ]; do status=1; todo="\${todo%% $p *} \${todo#* $p }"; done
+while p=$(kept); [ -n "$p" ]; do status=1; printf 'dpkg: error processing package %s (--purge):\\n dependency problems - not removing\\n' "$p" >&2; todo="\${todo%% $p *} \${todo#* $p }"; done
 for p in $todo; do sed -i "/^$p$/d" "$fake/packages"; done
 exit $status`,
   'dpkg-query': `

@@ -90,7 +90,8 @@ function splitWords(words: readonly string[]): Pick<Arguments, 'clusterFile' | '
   return {clusterFile: files[0], rest: words.filter(word => !CLUSTER_FILE.test(word))};
 }
 
-const CLUSTER_FILE = /[.]ya?ml$/;
+/** How a cluster file ends, where other words may stand beside it. */
+export const CLUSTER_FILE = /[.]ya?ml$/;
 
 /** kubectl's own words have neither a slash nor a dot, so a path in front is a cluster file. */
 function parseKubectl(words: readonly string[]): Arguments {

@@ -1,4 +1,5 @@
 import {quote} from '#shared/quote';
+import {CLUSTER_FILE} from './arguments.ts';
 
 /** A command of ours in quotation marks, as hints name it; `cluster.yaml` stands for any file. */
 const COMMAND = /"provision(?: (?!help)[^"]*)?"/g;
@@ -12,6 +13,10 @@ export function runnableHint(hint: string, clusterFile: string | undefined): str
   const file = quote([clusterFile]);
   return hint.replaceAll(COMMAND, command => {
     const words = command.slice(1, -1).split(' ');
+    // These know a cluster file by its name alone.
+    if (!CLUSTER_FILE.test(clusterFile) && /^(kubectl|issuers|certs)$/.test(words[1] ?? '')) {
+      return command;
+    }
     if (words.includes('cluster.yaml')) {
       return `"${words.map(word => (word === 'cluster.yaml' ? file : word)).join(' ')}"`;
     }

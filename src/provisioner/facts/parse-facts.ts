@@ -47,7 +47,7 @@ export function parseFacts(output: string): Facts {
     addresses: lines
       .filter(([key]) => key === 'address')
       .map(([, address = '', name = '']) => ({address, interface: name})),
-    freeBytes: Object.fromEntries(all('free').map(freeOf)),
+    freeBytes: Object.fromEntries(all('free').flatMap(freeOf)),
     hostsTemplates: all('hosts-template'),
     firewalls: all('firewall'),
     nameServers: all('nameserver'),
@@ -77,9 +77,9 @@ function unitFileOf(text: string): UnitFile {
   return {unit: text.slice(0, at), path: text.slice(at + 1)};
 }
 
-function freeOf(text: string): readonly [string, number] {
+function freeOf(text: string): readonly [string, number][] {
   const [path = '', blocks = '', size = ''] = text.split(' ');
-  return [path, Number(blocks) * Number(size)];
+  return size === '' ? [] : [[path, Number(blocks) * Number(size)]];
 }
 
 /**

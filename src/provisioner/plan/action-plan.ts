@@ -142,6 +142,9 @@ export function electFirst<T extends PlannedHostInput>(hosts: readonly T[]): T |
   return candidates.find(({state}) => isDone(state, INIT_ACTION)) ?? candidates[0];
 }
 
+/** Recorded by earlier versions: a host may be reached by another address. */
+const RETIRED_KEY = /^address of /;
+
 /**
  * Refuses a change of a key that only init or join reads: nothing would change, and the file would
  * lie. Returns ERR_INIT_KEY_CHANGED or ERR_JOIN_KEY_CHANGED, naming every such key of the host.
@@ -154,8 +157,8 @@ export function changedKeys(
     const recorded = state.actions[action];
     if (recorded?.status !== 'done') return '';
     return Object.entries(recorded.keys ?? {})
-      .filter(([key, value]) => key in wanted && wanted[key] !== value)
-      .map(([key, value]) => `${key} (was ${value}, is ${wanted[key] ?? ''})`)
+      .filter(([key, value]) => !RETIRED_KEY.test(key) && wanted[key] !== value)
+      .map(([key, value]) => `${key} (was ${value}, is ${wanted[key] ?? 'gone'})`)
       .join(', ');
   };
   const ofInit = list(INIT_ACTION, initKeys(cluster, host));

@@ -9,8 +9,11 @@ import {type Finding, finding, isMember, type PreflightInput, type Problem} from
 /** kubeadm's minimum for a control plane (kubeadm 1.36 `constants.ControlPlaneNumCPU`). */
 const CONTROL_PLANE_CPU_MINIMUM = 2;
 
-/** Programs take 0.4 GiB, images as much again, and etcd and pods want to write. */
-const FREE_BYTES_MINIMUM = 2 * 1_073_741_824;
+/** Programs take 0.4 GiB; images as much again, below /var/lib, where etcd and pods want to write. */
+const FREE_BYTES_MINIMUM: Readonly<Record<string, number>> = {
+  '/': 512 * 1_048_576,
+  '/var/lib': 2 * 1_073_741_824,
+};
 
 /** Who listens where; a port of a host that is already ours is ours, too. */
 const CONTROL_PLANE_PORTS: Readonly<Record<number, string>> = {
@@ -108,12 +111,13 @@ function checkSize({cluster, host, facts, state}: PreflightInput): readonly Find
     const hint = `give ${host.name} more memory, or lower spec.preflight.memoryMinimum`;
     found.push(finding('Mem', host, {code: 'ERR_PREFLIGHT_MEMORY', message, hint}));
   }
-  const scarce = Object.entries(facts.freeBytes).filter(
-    ([, bytes]) => bytes > 0 && bytes < FREE_BYTES_MINIMUM,
-  );
-  if (scarce.length > 0 && !isMember(state)) {
-    const list = scarce.map(([path, bytes]) => `${mebibytes(bytes)} on ${path}`).join(', ');
-    const message = `only ${list} are free, ${mebibytes(FREE_BYTES_MINIMUM)} are needed`;
+  const scarce = Object.entries(FREE_BYTES_MINIMUM).flatMap(([path, needed]) => {
+    const bytes = facts.freeBytes[path] ?? Infinity;
+    return bytes < needed ? [`${mebibytes(bytes)} of ${mebibytes(needed)} on ${path}`] : [];
+  });
+  // What an earlier run has put there takes its place already.
+  if (scarce.length > 0 && Object.keys(state.resources).length === 0) {
+    const message = `too little is free: ${scarce.join(', ')}`;
     const hint = `free some on ${host.name}, or add DiskSpace to spec.preflight.ignore`;
     found.push(finding('DiskSpace', host, {code: 'ERR_PREFLIGHT_DISK_SPACE', message, hint}));
   }

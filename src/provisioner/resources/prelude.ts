@@ -26,31 +26,37 @@ packages_now() { dpkg-query -W -f='\${Package}\\t\${db:Status-Status}\\n' | sed 
 is_installed() { packages_now | grep -qxF -- "$1"; }
 note_packages() { mkdir -p "\${packages_before%/*}"; packages_now > "$packages_before.part"; mv -fT "$packages_before.part" "$packages_before"; }
 came_along() { [ ! -f "$packages_before" ] || packages_now | { grep -vxFf "$packages_before" || :; } | { grep -xF "$(apt-mark showauto)" || :; }; }
-# apt_get ARGUMENT…: apt waits for dpkg's lock alone; one that fetches lists or packages is waited for, too.
+# apt_get ARGUMENT…: another one at work, also one that fetches lists, is waited for.
 apt_get() {
-  seconds=0
+  deadline=$(($(date +%s) + ${PACKAGES_LOCK_WAIT_SECONDS}))
   while :; do
     status=0
-    message=$(DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=${PACKAGES_LOCK_WAIT_SECONDS} -o Dpkg::Use-Pty=0 "$@" </dev/null 2>&1 >/dev/null) || status=$?
+    message=$(DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=0 -o Dpkg::Use-Pty=0 "$@" </dev/null 2>&1 >/dev/null) || status=$?
     [ "$status" -ne 0 ] || return 0
     case $message in
-    *'Could not get lock'* | *'Unable to lock'*) [ "$seconds" -lt ${PACKAGES_LOCK_WAIT_SECONDS} ] || { printf '%s\\n' "$message" >&2; return "$status"; } ;;
-    *) printf '%s\\n' "$message" >&2; return "$status" ;;
+    *'Could not get lock'* | *'(11: Resource temporarily unavailable)'*) [ "$(date +%s)" -ge "$deadline" ] || { sleep 1; continue; } ;;
     esac
-    seconds=$((seconds + 1))
-    sleep 1
+    printf '%s\\n' "$message" >&2
+    return "$status"
   done
 }
-# purge NAME…: what other packages need stays (dpkg ends with 1); another one at work (2) is waited for.
+# purge NAME…: what other packages need stays (dpkg says so, and ends with 1); another one at work (2) is waited for.
 purge() {
-  seconds=0
+  deadline=$(($(date +%s) + ${PACKAGES_LOCK_WAIT_SECONDS}))
   while :; do
     status=0
     message=$(DEBIAN_FRONTEND=noninteractive dpkg --purge "$@" </dev/null 2>&1 >/dev/null) || status=$?
-    [ "$status" -gt 1 ] || return 0
-    [ "$seconds" -lt ${PACKAGES_LOCK_WAIT_SECONDS} ] || { printf '%s\\n' "$message" >&2; return 1; }
-    seconds=$((seconds + 1))
-    sleep 1
+    [ "$status" -ne 0 ] || return 0
+    if [ "$status" -eq 1 ]; then
+      kept=$(printf '%s\\n' "$message" | grep -c 'dependency problems - not removing' || :)
+      failed=$(printf '%s\\n' "$message" | grep -c 'error processing' || :)
+      [ "$kept" -eq 0 ] || [ "$kept" -ne "$failed" ] || return 0
+    elif [ "$(date +%s)" -lt "$deadline" ]; then
+      sleep 1
+      continue
+    fi
+    printf '%s\\n' "$message" >&2
+    return 1
   done
 }
 `.trim();

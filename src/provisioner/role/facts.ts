@@ -21,7 +21,7 @@ export interface Facts {
   readonly listeningPorts: readonly number[];
   /** IPv4 addresses of the host. */
   readonly addresses: readonly InterfaceAddress[];
-  readonly freeBytes: Readonly<Record<string, number>>; // by path: /, /var/lib; 0: not known
+  readonly freeBytes: Readonly<Record<string, number>>; // by path: /, /var/lib, where known
   /** Paths of cloud-init's templates, which it may write /etc/hosts from at every boot. */
   readonly hostsTemplates: readonly string[];
   /** Managers of packet filters that are in force: firewalld, ufw. */

@@ -54,7 +54,9 @@ function join(socket: Socket, stream: Duplex): void {
     return;
   }
   stream.on('error', () => socket.destroy());
-  stream.once('close', () => socket.destroy());
+  stream.once('close', () => {
+    socket.destroySoon(); // what a slow reader has not taken yet goes first
+  });
   socket.once('close', () => stream.destroy());
   socket.pipe(stream);
   stream.pipe(socket);

@@ -22,6 +22,14 @@ for (const [hint, expected] of Object.entries(hints)) {
   });
 }
 
+test('a file that only its place tells from other words is not put among them', t => {
+  const hint = 'run "provision verify", then "provision kubectl get pods"';
+  t.is(
+    runnableHint(hint, './prod'),
+    'run "provision verify ./prod", then "provision kubectl get pods"',
+  );
+});
+
 test('a file whose name a shell would split is quoted', t => {
   t.is(runnableHint('run "provision plan"', 'my site.yaml'), `run "provision plan 'my site.yaml'"`);
 });

@@ -55,7 +55,7 @@ test('tmpfs below /sys/fs/cgroup is version 1', read, {cgroup: 'tmpfs'}, {cgroup
 test('memory is in bytes', read, {'memory-kib': '2048'}, {memoryBytes: 2_097_152});
 test('ports are read as hexadecimal, once, without ephemeral ones, sorted', read, {'port-hex': ['1F90', '0016', '1F90', '8000']}, {listeningPorts: [22, 8080]}); // prettier-ignore
 test('free space is blocks times their size', read, {free: ['/ 10 4096', '/var/lib ']}, {
-  freeBytes: {'/': 40_960, '/var/lib': 0},
+  freeBytes: {'/': 40_960},
 }); // prettier-ignore
 test('templates of /etc/hosts are listed', read, {'hosts-template': ['/etc/cloud/templates/hosts.debian.tmpl']}, {
   hostsTemplates: ['/etc/cloud/templates/hosts.debian.tmpl'],

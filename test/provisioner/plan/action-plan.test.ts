@@ -199,6 +199,14 @@ test('every key that only init reads has its refusal tested', t => {
   t.deepEqual(tested.sort(), Object.keys(initKeys(aCluster(), first)).sort());
 });
 
+test('changedKeys() refuses another name of a host, which its node has for ever', t => {
+  const keys = {...initKeys(aCluster(), first)};
+  const host = input({...first, name: 'cp1'}, {[INIT_ACTION]: done(keys)});
+  const [error] = changedKeys(aCluster(), host);
+  t.is(error?.code, 'ERR_INIT_KEY_CHANGED');
+  t.regex(error?.message ?? '', /internalAddress of h1 \(was .*, is gone\)/);
+});
+
 test('changedKeys() lets a host be reached by another address, also where an older run recorded it', t => {
   const keys = {...initKeys(aCluster(), first), 'address of h1': first.address};
   const host = input({...first, address: '192.0.2.1'}, {[INIT_ACTION]: done(keys)});

@@ -64,9 +64,15 @@ test('a bare host passes', passes, {});
 test('a disk that is almost full is told', finds, 'ERR_PREFLIGHT_DISK_SPACE', 'DiskSpace', {
   facts: {freeBytes: {'/': 1e10, '/var/lib': 1e9}},
 });
-test('how much a node has left is its own affair, and what is not known is no reason', passes, {
-  facts: {freeBytes: {'/': 1e9, '/var/lib': 0}},
-  state: {actions: {'kubeadm-join': {status: 'done', digest: 'x'}}},
+test('a disk that is full is told', finds, 'ERR_PREFLIGHT_DISK_SPACE', 'DiskSpace', {
+  facts: {freeBytes: {'/': 0, '/var/lib': 1e10}},
+});
+test('a root file system of its own may be small, and what is not known is no reason', passes, {
+  facts: {freeBytes: {'/': 1e9}},
+});
+test('what an earlier run has put on the disk is no reason to refuse the next', passes, {
+  facts: {freeBytes: {'/': 1e9, '/var/lib': 1e9}},
+  state: {resources: {'file:/x': {digest: 'x'}}},
 });
 test('a bare control plane passes', passes, {host: CONTROL_PLANE});
 test('another machine type is found', finds, 'ERR_PREFLIGHT_ARCHITECTURE', 'Architecture', {facts: {arch: undefined}}); // prettier-ignore

@@ -187,6 +187,17 @@ test('what a package of somebody else needs stays, and dpkg at work is waited fo
   t.is(host.deeds.filter(deed => deed.startsWith('dpkg --purge')).length, 2);
 });
 
+test('a package whose scripts fail is told, and not forgotten', async t => {
+  using host = new FolderHost();
+  await runOn(host, only({kind: 'package', name: 'nftables'}));
+  host.write('fake/dpkg-broken', '');
+  await t.throwsAsync(runOn(host, only()), {
+    code: 'ERR_RESOURCE_FAILED',
+    message: /package:nftables.*pre-removal script/s,
+  });
+  t.true('package:nftables' in stateOf(host).resources);
+});
+
 test('what somebody installed by name to mend a run that failed is not ours', async t => {
   using host = new FolderHost();
   const install = only({kind: 'package', name: 'nftables'});
