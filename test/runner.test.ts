@@ -81,7 +81,9 @@ test('a process that a test left is found by the mark of the run, named and kill
   const child = spawn('sleep', ['4711'], {env, detached: true});
   const ended = once(child, 'exit');
   await once(child, 'spawn');
-  t.deepEqual(await removeLeftProcesses(mark, 0), [`process ${child.pid} sleep 4711`]);
+  t.deepEqual(await removeLeftProcesses(mark, 0), [
+    `process ${child.pid} sleep 4711 in ${process.cwd()}`,
+  ]);
   t.deepEqual(await ended, [null, 'SIGKILL']);
   t.deepEqual(await removeLeftProcesses(mark, 0), []);
 });

@@ -1,4 +1,4 @@
-import {readdir, readFile} from 'node:fs/promises';
+import {readdir, readFile, readlink} from 'node:fs/promises';
 import {join} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 
@@ -49,5 +49,6 @@ async function markedProcess(id: number, mark: string): Promise<MarkedProcess | 
   const read = async (name: string) =>
     (await readFile(join('/proc', String(id), name), 'utf8').catch(() => '')).split('\0');
   if (!(await read('environ')).includes(mark)) return undefined;
-  return {id, command: (await read('cmdline')).join(' ').trim()};
+  const place = await readlink(join('/proc', String(id), 'cwd')).catch(() => '?');
+  return {id, command: `${(await read('cmdline')).join(' ').trim()} in ${place}`};
 }
