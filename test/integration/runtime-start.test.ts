@@ -48,7 +48,7 @@ test('the process that waits goes on, and its gate is gone', async t => {
 
 test('a process that comes later is waited for, and so is what it does before it goes on', async t => {
   await using created = await aCreated(
-    'sleep 0.3; exec 3>"$1"; printf 0 >&3; sleep 0.2; echo >"$1.hooks"; exec 3>&-; sleep 100',
+    'sleep 0.3; exec 3>"$1"; printf 0 >&3; sleep 0.2; echo >"$1.hooks"; exec 3>&-; exec sleep 100',
   );
   t.is((await created.start()).exitCode, 0);
   t.true(existsSync(`${created.fifo}.hooks`));
@@ -61,13 +61,13 @@ test('a process that has ended, or goes without a word, is left to the runtime',
   t.not((await dead.start()).exitCode, 0);
   await using late = await aCreated('sleep 0.2');
   t.regex((await late.start()).stderr, /did not come/);
-  await using silent = await aCreated('exec 3>"$1"; exec 3>&-; sleep 100');
+  await using silent = await aCreated('exec 3>"$1"; exec 3>&-; exec sleep 100');
   t.regex((await silent.start()).stderr, /did not come/);
   for (const {fifo} of [dead, late, silent]) t.true(existsSync(fifo));
 });
 
 test('what is not the process, not its gate or not there is refused', async t => {
-  await using created = await aCreated('sleep 100');
+  await using created = await aCreated('exec sleep 100');
   t.regex((await created.start({startTime: '1'})).stderr, /has ended/);
   t.regex((await created.start({state: join(created.fifo, '..', 'gone')})).stderr, /No such file/);
   await run(['rm', created.fifo], {signal});
