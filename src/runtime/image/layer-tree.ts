@@ -3,6 +3,8 @@ import {layerInvalid} from './layer-invalid.ts';
 import {statsOf} from './merged-view.ts';
 import {shown} from './unpack-path.ts';
 
+const REMEMBERED_MAX = 10_000;
+
 /**
  * The paths of a layer's tree for calls that take paths, which the kernel would follow through any
  * link on the way: a layer can have a link out of the tree where the layers below have a directory.
@@ -10,6 +12,8 @@ import {shown} from './unpack-path.ts';
  */
 export class LayerTree {
   readonly #root: ByteString;
+  /** Found to be directories; deep paths share most of their way. */
+  readonly #directories = new Set<ByteString>();
 
   constructor(root: ByteString) {
     this.#root = root;
@@ -39,8 +43,19 @@ export class LayerTree {
     return found;
   }
 
+  /** To be called after something was moved or removed: what was found does not count any more. */
+  changed(): void {
+    this.#directories.clear();
+  }
+
   #isDirectoryOrMissing(path: ByteString): boolean {
-    return statsOf(this.#joined(path))?.isDirectory() ?? true;
+    if (this.#directories.has(path)) return true;
+    const stats = statsOf(this.#joined(path));
+    if (stats?.isDirectory() === true) {
+      if (this.#directories.size >= REMEMBERED_MAX) this.#directories.clear();
+      this.#directories.add(path);
+    }
+    return stats?.isDirectory() ?? true;
   }
 
   #joined(path: ByteString): ByteString {

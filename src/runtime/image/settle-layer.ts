@@ -98,6 +98,7 @@ class Settling {
     this.#makeDirectories(resolved.names);
     const gone = new Set<ByteString>();
     this.#merge(path, target, gone);
+    this.#tree.changed();
     const move = {from: path, to: target};
     const left = [...this.#implied].filter(implied => !gone.has(implied));
     this.#implied = new Set(left.map(implied => moved(implied, [move])));
@@ -106,6 +107,7 @@ class Settling {
 
   /** @param gone directories whose content is now in one that was there */
   #merge(from: ByteString, to: ByteString, gone: Set<ByteString>): void {
+    this.#tree.changed();
     this.#touch(to);
     const [sources, targets] = [this.#directoryInTree(from), this.#directoryInTree(to)];
     for (const name of readdirSync(bytesOf(sources), 'latin1')) {
