@@ -1,10 +1,7 @@
-import {throwProblems} from '../problems-error.ts';
 import {readAdminKubeconfig} from '../phases/admin-kubeconfig.ts';
-import {electFirst} from '../plan/action-plan.ts';
 import {openTunnel} from '../transport/tunnel.ts';
 import type {Environment} from './environment.ts';
-import type {OpenHosts} from './open-hosts.ts';
-import {openControlPlanes} from './verify.ts';
+import {firstOf, openControlPlanes} from './verify.ts';
 
 /**
  * The administrator's kubeconfig, with an address that is reached from here: the control plane's
@@ -37,13 +34,6 @@ export async function useKubeconfig<T>(
   const text = await readAdminKubeconfig(connection, {signal});
   await using tunnel = await openTunnel(connection, cluster.endpoint.port, {signal});
   return await use(withServer(text, environment, `https://127.0.0.1:${tunnel.localPort}`));
-}
-
-function firstOf(open: OpenHosts): OpenHosts['hosts'][number] {
-  const first = electFirst(open.hosts.map(each => ({...each, state: each.record.state})));
-  if (first === undefined) throwProblems(open.errors);
-  if (first === undefined) throw new TypeError('the configuration has no control plane');
-  return first;
 }
 
 function withServer(text: string, {cluster}: Environment, server: string): string {

@@ -35,8 +35,13 @@ export async function openControlPlanes(
 
 /** The API through the elected control plane of those that were reached. */
 export function openKubernetes({cluster}: Environment, open: OpenHosts): KubernetesSession {
+  return new KubernetesSession(firstOf(open).connection, cluster.endpoint);
+}
+
+/** The elected control plane of those that were reached. @throws ProblemsError why none was */
+export function firstOf(open: OpenHosts): OpenHosts['hosts'][number] {
   const first = electFirst(open.hosts.map(each => ({...each, state: each.record.state})));
   if (first === undefined) throwProblems(open.errors);
   if (first === undefined) throw new TypeError('the configuration has no control plane');
-  return new KubernetesSession(first.connection, cluster.endpoint);
+  return first;
 }
