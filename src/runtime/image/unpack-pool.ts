@@ -5,7 +5,6 @@ import type {RuntimeErrorCode} from '../errors.ts';
 import type {OpenLayer} from './image-store.ts';
 import type {LayerJob, RemoveJob, SettleJob, SyncJob, UnpackDone, UnpackJob} from './unpack-job.ts';
 import {UnpackProcess} from './unpack-process.ts';
-import {untilAborted} from '../store/shared-work.ts';
 
 export interface UnpackPoolOptions {
   /** Layers unpacked at the same time, each in a process of its own. */
@@ -73,21 +72,12 @@ export class UnpackPool {
     });
   }
 
-  /**
-   * Runs one of the short jobs.
-   *
-   * @throws CodedError as the job does; the signal's reason, with the job's process gone
-   */
-  async run(
-    job: SettleJob | SyncJob | RemoveJob,
-    signal: AbortSignal = NEVER,
-  ): Promise<UnpackDone> {
+  /** Runs one of the short jobs. @throws CodedError as the job does */
+  async run(job: SettleJob | SyncJob | RemoveJob): Promise<UnpackDone> {
     const kind = job.kind === 'remove' ? 'removal' : 'chore';
-    return this.#withWorker(kind, signal, async worker => {
+    return this.#withWorker(kind, NEVER, async worker => {
       worker.start(job satisfies UnpackJob);
-      const answer = worker.answer();
-      answer.catch(() => undefined); // after an abort it says nothing new
-      return await untilAborted(answer, signal);
+      return worker.answer();
     });
   }
 
