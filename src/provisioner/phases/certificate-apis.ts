@@ -1,8 +1,8 @@
-import {CodedError, isCoded} from '#shared/errors';
+import {CodedError} from '#shared/errors';
 import {ApiRefusedError} from '#shared/kube/errors';
 import type {KubernetesApi} from '#shared/kube/kubernetes-api';
 import {mapLimited} from '#shared/map-limited';
-import {waitFor} from '#shared/wait-for';
+import {isTimeout, waitFor} from '#shared/wait-for';
 import {APIS_ACTION, type Manifests} from '../certificates/certificate-plan.ts';
 import {
   certificateKind,
@@ -94,7 +94,7 @@ async function waitUntilServed(
     });
   } catch (error) {
     signal.throwIfAborted();
-    if (isCoded(error)) throw error;
+    if (!isTimeout(error)) throw error;
     throw new CodedError<ProvisionerErrorCode>(
       'ERR_CERTIFICATES_NOT_RUNNING',
       `the API does not serve the kinds of certificates ${ESTABLISHED_TIMEOUT_MS / 1000} s after it established them`,
